@@ -1,0 +1,11 @@
+//! Events: batches of columns, their names, and what field references mean on them. Where events come from and where they
+//! go is left to `input` and `output`.
+
+mod batch;
+mod names;
+mod row_set;
+
+pub use batch::{Batch, Cell, Identity, Kind};
+pub use names::{FieldId, FieldNames};
+pub use row_set::RowSet;
+pub use weir_filter::{FieldReference, Value};

@@ -1,0 +1,1 @@
+//! Fakes of the services that Weir talks to, and a writer of address databases.
