@@ -1,5 +1,6 @@
 //! Weir: a host for WebAssembly log filters. An event goes four hops: input -> filters -> output -> ledger.
 
+pub mod config;
 pub mod event;
 pub mod input;
 pub mod ledger;

@@ -382,7 +382,11 @@ impl Batch {
             let target = self.intern(other.names.reference(id));
             for (cell, from) in self.column_mut(target)[before..].iter_mut().zip(cells) {
                 *cell = Cell {
-                    buffer: if matches!(from.kind, Kind::Text | Kind::Json) { from.buffer + first_text } else { 0 },
+                    buffer: if matches!(from.kind, Kind::Text | Kind::Json) {
+                        from.buffer + first_text
+                    } else {
+                        0
+                    },
                     ..*from
                 };
             }
