@@ -2,10 +2,12 @@
 //! go is left to `input` and `output`.
 
 mod batch;
+pub mod document;
 mod names;
 mod row_set;
 
 pub use batch::{Batch, Cell, Identity, Kind};
+pub use document::Documents;
 pub use names::{FieldId, FieldNames};
 pub use row_set::RowSet;
 pub use weir_filter::{FieldReference, Value};
