@@ -114,7 +114,8 @@ mod tests {
     fn check(text: &str, expected: Option<&[&str]>) {
         let parsed = FieldReference::parse(text);
         let fragments = parsed.as_ref().ok().map(|reference| reference.fragments());
-        let expected: Option<Vec<String>> = expected.map(|list| list.iter().map(ToString::to_string).collect());
+        let expected: Option<Vec<String>> =
+            expected.map(|list| list.iter().map(ToString::to_string).collect());
         assert_eq!(fragments, expected.as_deref(), "{text:?}: {parsed:?}");
     }
 

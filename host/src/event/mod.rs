@@ -3,6 +3,7 @@
 
 mod batch;
 pub mod document;
+pub mod fields;
 mod names;
 mod row_set;
 
