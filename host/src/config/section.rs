@@ -15,7 +15,7 @@ use super::nearest::did_you_mean;
 use super::problem::{Problem, Problems, Severity, SourceFile};
 use super::quantity::{parse_bytes, parse_duration};
 use super::secrets::Secrets;
-use super::tree::{Entry, Node, Places, Value};
+use super::tree::{Entry, Node, Places, Value, pointer_token};
 use super::variables::Variables;
 
 /// What all sections of a file share.
@@ -269,6 +269,11 @@ impl Section {
         }
     }
 
+    /// The section that would stand at `key`, empty.
+    pub(super) fn absent(&self, key: &str) -> Section {
+        self.inner(key, 0..0, Vec::new())
+    }
+
     /// A table that may stand several times (`[[key]]`), or once (`[key]`).
     pub fn sections(&mut self, key: &str) -> Vec<Section> {
         let Some(node) = self.node(key) else { return Vec::new() };
@@ -307,21 +312,22 @@ impl Section {
         map
     }
 
-    /// All keys that were not asked for, as JSON in the file's order, and where each part stands. They count as known.
+    /// All keys that were not asked for, as JSON in the file's order; they count as known. With them the places of all
+    /// keys, asked for or not.
     pub fn rest(&mut self) -> (serde_json::Map<String, Json>, Places) {
         self.rest_is_known = true;
         let mut places = Places::default();
-        let mut options = Vec::new();
+        let mut rest = serde_json::Map::new();
         for entry in &self.entries {
-            if !self.asked.contains(&entry.key) && !is_unset(&entry.value) {
-                options.push(entry.clone());
+            if is_unset(&entry.value) {
+                continue;
+            }
+            let value = entry.value.to_json(&format!("/{}", pointer_token(&entry.key)), &mut places);
+            if !self.asked.contains(&entry.key) {
+                rest.insert(entry.key.clone(), value);
             }
         }
-        let node = Node { span: self.span.clone(), value: Value::Table(options), from_variable: false };
-        match node.to_json("", &mut places) {
-            Json::Object(map) => (map, places),
-            _ => (serde_json::Map::new(), places),
-        }
+        (rest, places)
     }
 
     /// The keys that were not asked for are not reported: what would know them is itself unknown.
@@ -381,6 +387,7 @@ impl Section {
     }
 
     fn inner(&self, key: &str, span: Range<usize>, entries: Vec<Entry>) -> Section {
+        // The whole file has no brackets around its name.
         let title = match self.title.strip_suffix(']') {
             Some(title) => format!("{title}.{key}]"),
             None => format!("[{key}]"),

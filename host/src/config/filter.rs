@@ -1,0 +1,223 @@
+//! `[[filter]]`: the keys that are the host's, and all others as the guest's own options with their places. Whether the
+//! guest takes them is asked of the guest when the chain is built.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
+use super::section::Section;
+use super::tree::Places;
+
+/// The kernels that `grants` may name.
+const GRANTS: [&str; 2] = ["addresses", "patterns"];
+
+/// One step of the chain: a filter and what the host does around it.
+#[derive(Clone, Debug)]
+pub struct FilterStep {
+    /// Its name in messages and figures, one of its own in the pipeline; the component's name unless set, with a
+    /// number where that stands more than once (`mutate`, `mutate-2`).
+    pub id: String,
+    /// The component.
+    pub component: Component,
+    /// What becomes of a row that the filter failed on.
+    pub on_error: OnFailure,
+    /// What becomes of a row that broke the guest.
+    pub on_trap: OnFailure,
+    /// What the host does to the rows that matched.
+    pub common: CommonOptions,
+    /// What one call of the guest may use.
+    pub limits: Limits,
+    /// The kernels that the component may import; `None`: what its source is trusted with by itself.
+    pub grants: Option<Vec<String>>,
+    /// The guest's options, in the file's order.
+    pub options: serde_json::Map<String, Json>,
+    /// Where the parts of the options stand in the file, the common options with them (`/add_field/type`).
+    pub places: Places,
+    /// Where the step itself stands.
+    pub span: Range<usize>,
+}
+
+/// Where a filter's component comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Component {
+    /// One that ships with Weir, by its name.
+    BuiltIn(String),
+    /// A file, a component or a plain module made by the SDK.
+    File(PathBuf),
+}
+
+/// What becomes of a row that did not go the normal way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It goes on with a tag that says so.
+    Tag,
+    /// It leaves the pipeline, counted.
+    Drop,
+    /// It goes to the dead letters as it entered the filter.
+    DeadLetter,
+    /// The pipeline stops.
+    Stop,
+}
+
+/// `add_field`, `remove_field`, `add_tag` and `remove_tag` as written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CommonOptions {
+    /// Field references (with templates in them) and values, in the file's order.
+    pub add_field: Vec<(String, Json)>,
+    /// Field references, with templates in them.
+    pub remove_field: Vec<String>,
+    /// Templates.
+    pub add_tag: Vec<String>,
+    /// Templates.
+    pub remove_tag: Vec<String>,
+}
+
+impl CommonOptions {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        *self == CommonOptions::default()
+    }
+}
+
+/// What one call of a guest may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The time for one batch.
+    pub deadline: Duration,
+    /// The memory of an instance, in bytes.
+    pub memory: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { deadline: Duration::from_secs(1), memory: 64 << 20 }
+    }
+}
+
+/// Reads all steps. A step whose component is not known is left out, with its problem.
+pub(super) fn read_filters(sections: Vec<Section>) -> Vec<FilterStep> {
+    let mut steps: Vec<FilterStep> = Vec::with_capacity(sections.len());
+    for mut section in sections {
+        let ids: Vec<String> = steps.iter().map(|step| step.id.clone()).collect();
+        if let Some(step) = read_filter(&mut section, &ids) {
+            steps.push(step);
+        }
+    }
+    steps
+}
+
+fn read_filter(section: &mut Section, ids: &[String]) -> Option<FilterStep> {
+    let span = section.span_of("use");
+    let written = section.required_text("use");
+    let component = if written == "branch" {
+        section.problem("use", "branches are not supported yet", "write the steps one after the other");
+        None
+    } else {
+        component(section, &written)
+    };
+    let id = read_id(section, component.as_ref(), ids);
+    if section.is_set("when") {
+        section.problem("when", "conditions (`when`) are not supported yet", "leave it out");
+    }
+    let limits = read_limits(section);
+    let step = FilterStep {
+        id,
+        component: component.clone().unwrap_or(Component::BuiltIn(written)),
+        on_error: on_failure(section, "on_error", OnFailure::Tag),
+        on_trap: on_failure(section, "on_trap", OnFailure::DeadLetter),
+        common: CommonOptions {
+            add_field: section.map("add_field"),
+            remove_field: section.texts("remove_field"),
+            add_tag: section.texts("add_tag"),
+            remove_tag: section.texts("remove_tag"),
+        },
+        limits,
+        grants: read_grants(section),
+        options: serde_json::Map::new(),
+        places: Places::default(),
+        span: span.clone(),
+    };
+    let (options, mut places) = section.rest();
+    places.add("", span);
+    component.map(|_| FilterStep { options, places, ..step })
+}
+
+fn component(section: &mut Section, written: &str) -> Option<Component> {
+    if written.is_empty() {
+        return None;
+    }
+    if written.contains('/') || written.ends_with(".wasm") {
+        return Some(Component::File(section.directory().join(written)));
+    }
+    Some(Component::BuiltIn(written.to_owned()))
+}
+
+fn read_id(section: &mut Section, component: Option<&Component>, ids: &[String]) -> String {
+    if let Some(id) = section.text("id") {
+        if ids.contains(&id) {
+            section.problem("id", &format!("two filters have the id {id:?}"), "give each an id of its own");
+        }
+        if id.is_empty() {
+            section.problem("id", "an id must not be empty", "give it a name, or leave it out");
+        }
+        return id;
+    }
+    let name = match component {
+        Some(Component::BuiltIn(name)) => name.clone(),
+        Some(Component::File(path)) => {
+            path.file_stem().map_or_else(|| "filter".to_owned(), |stem| stem.to_string_lossy().into_owned())
+        }
+        None => "filter".to_owned(),
+    };
+    let mut id = name.clone();
+    let mut number = 2;
+    while ids.contains(&id) {
+        id = format!("{name}-{number}");
+        number += 1;
+    }
+    id
+}
+
+fn on_failure(section: &mut Section, key: &str, default: OnFailure) -> OnFailure {
+    match section.one_of(key, &["tag", "drop", "dead_letter", "stop"]).as_deref() {
+        Some("tag") => OnFailure::Tag,
+        Some("drop") => OnFailure::Drop,
+        Some("dead_letter") => OnFailure::DeadLetter,
+        Some("stop") => OnFailure::Stop,
+        _ => default,
+    }
+}
+
+fn read_limits(section: &mut Section) -> Limits {
+    let mut limits = Limits::default();
+    let Some(mut section) = section.section("limits") else { return limits };
+    if let Some(deadline) = section.duration("deadline") {
+        if deadline < Duration::from_millis(20) || deadline > Duration::from_secs(3600) {
+            section.problem("deadline", "`deadline` is out of range", "it must be from 20ms to 1h");
+        }
+        limits.deadline = deadline;
+    }
+    if let Some(memory) = section.bytes("memory") {
+        if !(1 << 20..=4 << 30).contains(&memory) {
+            section.problem("memory", "`memory` is out of range", "it must be from 1MiB to 4GiB");
+        }
+        limits.memory = memory;
+    }
+    limits
+}
+
+fn read_grants(section: &mut Section) -> Option<Vec<String>> {
+    if !section.is_set("grants") {
+        return None;
+    }
+    let grants = section.texts("grants");
+    for (element, grant) in grants.iter().enumerate() {
+        if !GRANTS.contains(&grant.as_str()) {
+            let fix = format!("it is one of {}", GRANTS.join(", "));
+            section.element_problem("grants", element, &format!("unknown grant {grant:?}"), &fix);
+        }
+    }
+    Some(grants)
+}
