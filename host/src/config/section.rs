@@ -206,6 +206,14 @@ impl Section {
         }
     }
 
+    /// `true`, `false` (in quotes too, as Logstash allows) or one of these words, as text.
+    pub fn boolean_or(&mut self, key: &str, words: &[&str]) -> Option<String> {
+        if let Some(Node { value: Value::Boolean(value), .. }) = self.node(key) {
+            return Some(value.to_string());
+        }
+        self.one_of(key, &[&["true", "false"], words].concat())
+    }
+
     /// A length of time: `"50ms"`, `"5s"`, `"10m"`, `"1h"`, `"7d"`; a bare number is seconds.
     pub fn duration(&mut self, key: &str) -> Option<Duration> {
         let node = self.node(key)?;

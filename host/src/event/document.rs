@@ -240,6 +240,11 @@ fn write_escaped(bytes: &[u8], out: &mut Vec<u8>) {
 
 const NANOSECONDS_PER_DAY: i64 = 86_400_000_000_000;
 
+/// Writes a timestamp, nanoseconds since 1970, in Logstash's text form.
+pub fn write_timestamp(nanoseconds: i64, out: &mut Vec<u8>) {
+    DayText::default().write(nanoseconds, out);
+}
+
 /// Writes timestamps in Logstash's text form (UTC, `Z`, and 3, 6 or 9 decimals: the fewest that keep the value). The text
 /// of the day last written is kept: most events of a batch are of one day.
 #[derive(Default)]

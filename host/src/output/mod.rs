@@ -1,6 +1,7 @@
 //! Where events go. An output answers when every event of a batch has been stored, set aside or dropped by a rule of the
 //! user's; it retries by itself until then. How often a batch is tried, and in which order, is left to the line.
 
+use std::fmt;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -11,6 +12,8 @@ use crate::event::Batch;
 
 pub mod dead_letter;
 pub mod retry;
+mod rubydebug;
+pub mod stdout;
 
 pub use dead_letter::{DeadLetter, DeadLetters};
 pub use retry::{NotAcknowledged, RetryWaits, Waiting};
@@ -49,6 +52,18 @@ pub struct OutputContext {
     /// then open is answered with [`NotAcknowledged`].
     pub stop: CancellationToken,
 }
+
+/// The error of an output whose reader went away (`weir … | head`): the run ends quietly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputGone;
+
+impl fmt::Display for OutputGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the reader of stdout went away")
+    }
+}
+
+impl std::error::Error for OutputGone {}
 
 /// A destination of batches. Several `send`s may be under way at once.
 pub trait Output: Send + Sync {

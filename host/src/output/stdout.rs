@@ -1,0 +1,114 @@
+//! The output to the terminal or a pipe: a line of JSON for each event, or Logstash's `rubydebug` form. One write a batch.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::rubydebug::write_rubydebug;
+use super::{Delivery, Output, OutputContext, OutputGone};
+use crate::config::Section;
+use crate::event::{Batch, Documents};
+
+/// The options of `stdout`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StdoutOptions {
+    /// How an event is printed.
+    pub codec: StdoutCodec,
+}
+
+/// How `stdout` prints an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StdoutCodec {
+    /// A JSON object a line.
+    #[default]
+    JsonLines,
+    /// Ruby's pretty form of a map, as Logstash prints it.
+    Rubydebug,
+}
+
+/// Reads the options from their section.
+pub fn read_options(section: &mut Section) -> StdoutOptions {
+    let codec = match section.one_of("codec", &["json_lines", "rubydebug"]).as_deref() {
+        Some("rubydebug") => StdoutCodec::Rubydebug,
+        _ => StdoutCodec::JsonLines,
+    };
+    StdoutOptions { codec }
+}
+
+/// Opens the output.
+///
+/// # Errors
+/// Never; it is a `Result` as that of the other outputs.
+pub fn open(options: StdoutOptions, _context: OutputContext) -> Result<Box<dyn Output>> {
+    Ok(Box::new(Stdout { options }))
+}
+
+struct Stdout {
+    options: StdoutOptions,
+}
+
+impl Output for Stdout {
+    fn send(&self, events: Arc<Batch>) -> BoxFuture<'_, Result<Delivery>> {
+        let codec = self.options.codec;
+        async move {
+            let delivered = events.rows() as u64;
+            let written = tokio::task::spawn_blocking(move || {
+                let text = text_of(&events, codec);
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(&text).and_then(|()| stdout.flush())
+            });
+            match written.await.context("the writer to stdout broke")? {
+                Ok(()) => Ok(Delivery { delivered, ..Delivery::default() }),
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(OutputGone.into()),
+                Err(error) => Err(error).context("cannot write to stdout"),
+            }
+        }
+        .boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        async { Ok(()) }.boxed()
+    }
+}
+
+fn text_of(events: &Batch, codec: StdoutCodec) -> Vec<u8> {
+    let mut text = Vec::new();
+    let mut documents = Documents::new(events);
+    for row in 0..events.rows() {
+        match codec {
+            StdoutCodec::JsonLines => documents.write(row, &mut text),
+            StdoutCodec::Rubydebug => write_rubydebug(&documents.fields(row), &mut text),
+        }
+        text.push(b'\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{FieldReference, Value};
+
+    #[test]
+    fn a_line_an_event() {
+        let mut batch = Batch::new(Arc::default(), 2);
+        let field = batch.intern(&FieldReference::from_fragments(["message"]));
+        let cell = batch.cell_for(Value::Text("a\nb"));
+        batch.column_mut(field)[1] = cell;
+        let text = String::from_utf8(text_of(&batch, StdoutCodec::JsonLines)).expect("it is text");
+        assert_eq!(text, "{}\n{\"message\":\"a\\nb\"}\n");
+    }
+
+    #[test]
+    fn options() {
+        let mut section = Section::parse("codec = \"rubydebug\"");
+        assert_eq!(read_options(&mut section).codec, StdoutCodec::Rubydebug);
+        assert_eq!(section.into_problems(), Vec::<String>::new());
+        let mut section = Section::parse("codec = \"rubydebg\"");
+        assert_eq!(read_options(&mut section).codec, StdoutCodec::JsonLines);
+        assert!(section.into_problems()[0].contains("did you mean \"rubydebug\"?"));
+    }
+}
