@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod event;
+pub mod filter;
 pub mod input;
 pub mod ledger;
 pub mod output;

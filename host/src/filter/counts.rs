@@ -1,0 +1,93 @@
+//! What is counted of a filter: rows by what became of them, breaks, time, and the guest's own counters. All workers of a
+//! pipeline count into one; who shows the figures is left to the commands.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Names that are counted apart from each other; what comes after these is counted as "other".
+const MOST_NAMES: usize = 64;
+
+/// The longest name of a counter, in bytes. A longer one is cut.
+const LONGEST_NAME: usize = 120;
+
+/// A filter's counters.
+#[derive(Debug, Default)]
+pub struct FilterCounts {
+    /// Events that entered.
+    pub events_in: AtomicU64,
+    /// Events on which the filter did its work.
+    pub matched: AtomicU64,
+    /// Events on which it did what it could, and said by tags what not.
+    pub tagged: AtomicU64,
+    /// Events on which it failed.
+    pub failed: AtomicU64,
+    /// Events dropped, by the filter's rule or by `on_error` or `on_trap`.
+    pub dropped: AtomicU64,
+    /// Events added.
+    pub added: AtomicU64,
+    /// Events set aside as dead letters.
+    pub dead_lettered: AtomicU64,
+    /// Events in whose company the guest broke, once none but them was left.
+    pub broken: AtomicU64,
+    /// How often the guest broke and a new instance was made.
+    pub breaks: AtomicU64,
+    /// Nanoseconds spent, the host's share included.
+    pub nanoseconds: AtomicU64,
+    reasons: Mutex<BTreeMap<String, u64>>,
+    counters: Mutex<BTreeMap<String, u64>>,
+}
+
+impl FilterCounts {
+    /// Failures and breaks by their reason.
+    pub fn reasons(&self) -> BTreeMap<String, u64> {
+        self.reasons.lock().map(|map| map.clone()).unwrap_or_default()
+    }
+
+    /// The counters that the guest keeps by `host.count`.
+    pub fn counters(&self) -> BTreeMap<String, u64> {
+        self.counters.lock().map(|map| map.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn add(counter: &AtomicU64, by: usize) {
+        counter.fetch_add(by as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_reason(&self, reason: &str, by: u64) {
+        add_bounded(&self.reasons, reason, by);
+    }
+
+    pub(super) fn add_counter(&self, name: &str, by: u64) {
+        add_bounded(&self.counters, name, by);
+    }
+}
+
+fn add_bounded(map: &Mutex<BTreeMap<String, u64>>, name: &str, by: u64) {
+    let name = &name[..name.floor_char_boundary(LONGEST_NAME)];
+    let Ok(mut map) = map.lock() else { return };
+    if let Some(count) = map.get_mut(name) {
+        *count = count.saturating_add(by);
+        return;
+    }
+    let name = if map.len() < MOST_NAMES { name } else { "other" };
+    let count = map.entry(name.to_owned()).or_default();
+    *count = count.saturating_add(by);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_bounded() {
+        let counts = FilterCounts::default();
+        for number in 0..1000 {
+            counts.add_counter(&format!("counter {number} {}", "é".repeat(200)), 1);
+        }
+        counts.add_counter("counter", u64::MAX);
+        let counters = counts.counters();
+        assert_eq!(counters.len(), MOST_NAMES + 1);
+        assert!(counters.keys().all(|name| name.len() <= LONGEST_NAME));
+        assert_eq!(counters["other"], u64::MAX);
+    }
+}
