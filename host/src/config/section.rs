@@ -229,6 +229,14 @@ impl Section {
         }
     }
 
+    /// A word or a number, as it was written: for options that take either.
+    pub fn text_or_number(&mut self, key: &str) -> Option<String> {
+        let node = self.node(key)?;
+        number_or_text(&node).or_else(|| {
+            self.wrong_kind(key, &node, "a text or a number", "write a word in quotes, or a number")
+        })
+    }
+
     /// A number of bytes: `"512KiB"`, `"20MiB"`, `"1GB"`; a bare number is bytes.
     pub fn bytes(&mut self, key: &str) -> Option<u64> {
         let node = self.node(key)?;
