@@ -3,12 +3,14 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::section::Section;
-use super::tree::Places;
+use super::problem::Problems;
+use super::section::{Section, Shared};
+use super::tree::{Places, entries_from_json};
 
 /// The kernels that `grants` may name.
 const GRANTS: [&str; 2] = ["addresses", "patterns"];
@@ -108,53 +110,70 @@ pub(super) fn read_filters(sections: Vec<Section>) -> Vec<FilterStep> {
     steps
 }
 
+/// A step from options that are JSON already (the conformance cases), and what is wrong with them. Places are those of a
+/// file without text.
+pub fn filter_from_json(
+    component: Component,
+    options: &serde_json::Map<String, Json>,
+) -> (FilterStep, Problems) {
+    let shared = Rc::new(Shared::nowhere());
+    let mut section = Section::new("the filter".to_owned(), 0..0, entries_from_json(options), shared.clone());
+    let id = read_id(&mut section, &component, &[]);
+    let step = read_options(&mut section, id, component, 0..0);
+    drop(section);
+    let problems = shared.problems.replace(Problems::default());
+    (step, problems)
+}
+
 fn read_filter(section: &mut Section, ids: &[String]) -> Option<FilterStep> {
     let span = section.span_of("use");
     let written = section.required_text("use");
-    let component = if written == "branch" {
+    if written == "branch" {
         section.problem("use", "branches are not supported yet", "write the steps one after the other");
-        None
-    } else {
-        component(section, &written)
-    };
-    let id = read_id(section, component.as_ref(), ids);
+        section.ignore_rest();
+        return None;
+    }
+    let component = component(section, &written);
+    let id = read_id(section, &component, ids);
+    let step = read_options(section, id, component, span);
+    (!written.is_empty()).then_some(step)
+}
+
+/// Reads everything of a step but its component and id.
+pub(super) fn read_options(
+    section: &mut Section,
+    id: String,
+    component: Component,
+    span: Range<usize>,
+) -> FilterStep {
     if section.is_set("when") {
         section.problem("when", "conditions (`when`) are not supported yet", "leave it out");
     }
-    let limits = read_limits(section);
-    let step = FilterStep {
-        id,
-        component: component.clone().unwrap_or(Component::BuiltIn(written)),
-        on_error: on_failure(section, "on_error", OnFailure::Tag),
-        on_trap: on_failure(section, "on_trap", OnFailure::DeadLetter),
-        common: CommonOptions {
-            add_field: section.map("add_field"),
-            remove_field: section.texts("remove_field"),
-            add_tag: section.texts("add_tag"),
-            remove_tag: section.texts("remove_tag"),
-        },
-        limits,
-        grants: read_grants(section),
-        options: serde_json::Map::new(),
-        places: Places::default(),
-        span: span.clone(),
+    let on_error = on_failure(section, "on_error", OnFailure::Tag);
+    let on_trap = on_failure(section, "on_trap", OnFailure::DeadLetter);
+    let common = CommonOptions {
+        add_field: section.map("add_field"),
+        remove_field: section.words("remove_field"),
+        add_tag: section.words("add_tag"),
+        remove_tag: section.words("remove_tag"),
     };
+    read_without_effect(section);
+    let limits = read_limits(section);
+    let grants = read_grants(section);
     let (options, mut places) = section.rest();
-    places.add("", span);
-    component.map(|_| FilterStep { options, places, ..step })
+    places.add("", span.clone());
+    FilterStep { id, component, on_error, on_trap, common, limits, grants, options, places, span }
 }
 
-fn component(section: &mut Section, written: &str) -> Option<Component> {
-    if written.is_empty() {
-        return None;
-    }
+/// The component that `use` names: what looks like a path is a file.
+pub(super) fn component(section: &Section, written: &str) -> Component {
     if written.contains('/') || written.ends_with(".wasm") {
-        return Some(Component::File(section.directory().join(written)));
+        return Component::File(section.directory().join(written));
     }
-    Some(Component::BuiltIn(written.to_owned()))
+    Component::BuiltIn(written.to_owned())
 }
 
-fn read_id(section: &mut Section, component: Option<&Component>, ids: &[String]) -> String {
+fn read_id(section: &mut Section, component: &Component, ids: &[String]) -> String {
     if let Some(id) = section.text("id") {
         if ids.contains(&id) {
             section.problem("id", &format!("two filters have the id {id:?}"), "give each an id of its own");
@@ -165,19 +184,23 @@ fn read_id(section: &mut Section, component: Option<&Component>, ids: &[String])
         return id;
     }
     let name = match component {
-        Some(Component::BuiltIn(name)) => name.clone(),
-        Some(Component::File(path)) => {
+        Component::BuiltIn(name) => name.clone(),
+        Component::File(path) => {
             path.file_stem().map_or_else(|| "filter".to_owned(), |stem| stem.to_string_lossy().into_owned())
         }
-        None => "filter".to_owned(),
     };
-    let mut id = name.clone();
+    numbered(&name, ids)
+}
+
+/// A name that is not taken yet: the name itself, or with a number.
+pub(super) fn numbered(name: &str, taken: &[String]) -> String {
+    let mut candidate = name.to_owned();
     let mut number = 2;
-    while ids.contains(&id) {
-        id = format!("{name}-{number}");
+    while taken.contains(&candidate) {
+        candidate = format!("{name}-{number}");
         number += 1;
     }
-    id
+    candidate
 }
 
 fn on_failure(section: &mut Section, key: &str, default: OnFailure) -> OnFailure {
@@ -187,6 +210,22 @@ fn on_failure(section: &mut Section, key: &str, default: OnFailure) -> OnFailure
         Some("dead_letter") => OnFailure::DeadLetter,
         Some("stop") => OnFailure::Stop,
         _ => default,
+    }
+}
+
+/// Options that Logstash gives to every filter and that have no meaning here.
+fn read_without_effect(section: &mut Section) {
+    for key in ["enable_metric", "periodic_flush"] {
+        match section.json(key) {
+            None => {}
+            Some(Json::Bool(_)) => section.warning(key, &format!("`{key}` has no effect"), "leave it out"),
+            Some(Json::String(text)) if text == "true" || text == "false" => {
+                section.warning(key, &format!("`{key}` has no effect"), "leave it out");
+            }
+            Some(_) => {
+                section.problem(key, &format!("`{key}` must be a boolean"), "leave it out: it has no effect")
+            }
+        }
     }
 }
 

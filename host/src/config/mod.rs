@@ -2,6 +2,7 @@
 //! column, cause and fix, all in one run. Reads nothing but the file and what `${file:…}` names; loading guests and
 //! opening databases is left to `check` and to the line.
 
+pub mod cases;
 mod filter;
 mod nearest;
 mod pipeline;
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub use filter::{CommonOptions, Component, FilterStep, Limits, OnFailure};
+pub use filter::{CommonOptions, Component, FilterStep, Limits, OnFailure, filter_from_json};
 pub use nearest::did_you_mean;
 pub use pipeline::PipelineConfig;
 pub use problem::{Problem, Problems, Severity, SourceFile};
@@ -86,7 +87,7 @@ pub fn read(path: &Path, text: String, variables: &Variables, secrets: &Secrets)
     let file = Arc::new(SourceFile { name: path.display().to_string(), text });
     let directory = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     let mut problems = Problems::new(secrets.clone());
-    let entries = tree::parse(&file, variables, &directory, secrets, &mut problems);
+    let entries = tree::parse(&file, Some(variables), &directory, secrets, &mut problems);
     let Some(entries) = entries else {
         problems.sort();
         return Reading { config: None, problems };

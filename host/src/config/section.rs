@@ -26,6 +26,19 @@ pub(super) struct Shared {
     pub(super) problems: RefCell<Problems>,
 }
 
+impl Shared {
+    /// For sections that are in no file.
+    pub(super) fn nowhere() -> Self {
+        let secrets = Secrets::default();
+        Shared {
+            file: Arc::new(SourceFile { name: String::new(), text: String::new() }),
+            directory: PathBuf::new(),
+            problems: RefCell::new(Problems::new(secrets.clone())),
+            secrets,
+        }
+    }
+}
+
 /// A table being read. Dropping it reports the keys that were not asked for.
 pub struct Section {
     title: String,
@@ -48,7 +61,8 @@ impl Section {
         let secrets = Secrets::default();
         let mut problems = Problems::new(secrets.clone());
         let directory = PathBuf::from(".");
-        let entries = super::tree::parse(&file, &Variables::fixed([]), &directory, &secrets, &mut problems);
+        let entries =
+            super::tree::parse(&file, Some(&Variables::fixed([])), &directory, &secrets, &mut problems);
         let shared = Shared { file, directory, secrets, problems: RefCell::new(problems) };
         Section::new("[test]".to_owned(), 0..0, entries.unwrap_or_default(), Rc::new(shared))
     }
@@ -129,6 +143,28 @@ impl Section {
             }
         }
         texts
+    }
+
+    /// A list of texts as Logstash takes one: numbers and booleans in it count as their text.
+    pub fn words(&mut self, key: &str) -> Vec<String> {
+        let Some(node) = self.node(key) else { return Vec::new() };
+        let elements = match &node.value {
+            Value::List(elements) => elements.clone(),
+            _ => vec![node],
+        };
+        let mut words = Vec::with_capacity(elements.len());
+        for element in elements {
+            match &element.value {
+                Value::Boolean(value) => words.push(value.to_string()),
+                _ => match number_or_text(&element) {
+                    Some(text) => words.push(text),
+                    None => {
+                        self.wrong_kind::<()>(key, &element, "a list of texts", "write [\"…\", \"…\"]");
+                    }
+                },
+            }
+        }
+        words
     }
 
     /// A list of texts with at least one in it; empty with a problem if it is not so.
@@ -309,9 +345,15 @@ impl Section {
         sections
     }
 
-    /// A flat map of names to values (`add_field`), in the file's order. Values are texts, numbers, booleans or lists.
+    /// A flat map of names to values (`add_field`), in the file's order. Values are texts, numbers, booleans or lists. As
+    /// in Logstash, a list of names and values by turns is a map too.
     pub fn map(&mut self, key: &str) -> Vec<(String, Json)> {
         let Some(node) = self.node(key) else { return Vec::new() };
+        if let Value::List(elements) = &node.value
+            && let Some(map) = pairs(elements)
+        {
+            return map;
+        }
         let Value::Table(entries) = &node.value else {
             self.wrong_kind::<()>(key, &node, "a map", &format!("write {key} = {{ name = \"value\" }}"));
             return Vec::new();
@@ -326,6 +368,12 @@ impl Section {
             map.push((entry.key.clone(), entry.value.to_json("", &mut Places::default())));
         }
         map
+    }
+
+    /// Any value, as JSON in the file's order.
+    pub fn json(&mut self, key: &str) -> Option<Json> {
+        let node = self.node(key)?;
+        Some(node.to_json("", &mut Places::default()))
     }
 
     /// All keys that were not asked for, as JSON in the file's order; they count as known. With them the places of all
@@ -457,6 +505,17 @@ pub(super) fn nested_table(option: &str, key: &str) -> (String, String) {
              name, `{option}.\"[{key}][…]\" = …` for a field inside `{key}`"
         ),
     )
+}
+
+/// The map that a list of names and values by turns stands for.
+fn pairs(elements: &[Node]) -> Option<Vec<(String, Json)>> {
+    let mut map = Vec::with_capacity(elements.len() / 2);
+    let mut elements = elements.iter();
+    while let Some(name) = elements.next() {
+        let Value::Text(name) = &name.value else { return None };
+        map.push((name.clone(), elements.next()?.to_json("", &mut Places::default())));
+    }
+    Some(map)
 }
 
 /// `"${NAME:}"` without the variable: as if the key were not there.

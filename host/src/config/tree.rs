@@ -80,6 +80,31 @@ impl Node {
     }
 }
 
+/// JSON as entries without places. Numbers that are neither 64-bit integers nor floats become texts, nulls empty texts:
+/// a pipeline file has neither.
+pub(super) fn entries_from_json(map: &serde_json::Map<String, Json>) -> Vec<Entry> {
+    let entries = map.iter();
+    entries
+        .map(|(key, value)| Entry { key: key.clone(), key_span: 0..0, value: node_from_json(value) })
+        .collect()
+}
+
+fn node_from_json(json: &Json) -> Node {
+    let value = match json {
+        Json::Null => Value::Text(String::new()),
+        Json::Bool(value) => Value::Boolean(*value),
+        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(number), _) => Value::Integer(number),
+            (None, Some(number)) if number.is_finite() => Value::Float(number),
+            _ => Value::Text(number.to_string()),
+        },
+        Json::String(text) => Value::Text(text.clone()),
+        Json::Array(list) => Value::List(list.iter().map(node_from_json).collect()),
+        Json::Object(map) => Value::Table(entries_from_json(map)),
+    };
+    Node { span: 0..0, value, from_variable: false }
+}
+
 /// A key as a token of a JSON pointer (RFC 6901).
 pub(super) fn pointer_token(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
@@ -118,10 +143,11 @@ impl Places {
     }
 }
 
-/// Parses a file. `None` when its syntax is not TOML: what would be found in the rest is not worth saying.
+/// Parses a file; without `variables`, texts stay as they are. `None` when its syntax is not TOML: what would be found in
+/// the rest is not worth saying.
 pub(super) fn parse(
     file: &Arc<SourceFile>,
-    variables: &Variables,
+    variables: Option<&Variables>,
     directory: &Path,
     secrets: &Secrets,
     problems: &mut Problems,
@@ -146,7 +172,7 @@ pub(super) fn parse(
 /// What the conversion of one file needs at every value.
 struct Reading<'r> {
     file: &'r Arc<SourceFile>,
-    variables: &'r Variables,
+    variables: Option<&'r Variables>,
     directory: &'r Path,
     secrets: &'r Secrets,
     problems: &'r mut Problems,
@@ -170,7 +196,10 @@ impl Reading<'_> {
         let mut from_variable = false;
         let value = match written.get_ref() {
             DeValue::String(text) => {
-                let replaced = replace(text, self.variables, self.directory, self.secrets);
+                let Some(variables) = self.variables else {
+                    return Node { span, value: Value::Text(text.to_string()), from_variable };
+                };
+                let replaced = replace(text, variables, self.directory, self.secrets);
                 from_variable = replaced.replaced;
                 for (message, fix) in replaced.problems {
                     self.problem(&span, message, fix);
