@@ -3,6 +3,7 @@
 //! opening databases is left to `check` and to the line.
 
 pub mod cases;
+mod ends;
 mod filter;
 mod nearest;
 mod pipeline;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+pub use ends::{InputConfig, OutputConfig, OutputOptions};
 pub use filter::{CommonOptions, Component, FilterStep, Limits, OnFailure, filter_from_json};
 pub use nearest::did_you_mean;
 pub use pipeline::PipelineConfig;
@@ -33,8 +35,12 @@ pub use variables::Variables;
 pub struct Config {
     /// What holds for the whole line.
     pub pipeline: PipelineConfig,
+    /// Where events come from.
+    pub inputs: Vec<InputConfig>,
     /// The chain, in order.
     pub filters: Vec<FilterStep>,
+    /// Where events go; each gets all.
+    pub outputs: Vec<OutputConfig>,
     /// The file, for problems that are found later.
     pub file: Arc<SourceFile>,
     /// What must not be shown.
@@ -102,9 +108,18 @@ pub fn read(path: &Path, text: String, variables: &Variables, secrets: &Secrets)
     let stem =
         path.file_stem().map_or_else(|| "pipeline".to_owned(), |stem| stem.to_string_lossy().into_owned());
     let mut pipeline = root.section("pipeline").unwrap_or_else(|| root.absent("pipeline"));
+    for (key, example) in [("input", "sample"), ("output", "stdout")] {
+        if !root.is_set(key) {
+            let message = format!("there is no [{key}]");
+            root.file_problem(&message, &format!("add [{key}] with type = \"{example}\", or another"));
+        }
+    }
+    let pipeline_config = pipeline::read_pipeline(&mut pipeline, &stem);
     let config = Config {
-        pipeline: pipeline::read_pipeline(&mut pipeline, &stem),
+        inputs: ends::read_inputs(root.sections("input"), pipeline_config.state_dir.is_some()),
         filters: filter::read_filters(root.sections("filter")),
+        outputs: ends::read_outputs(root.sections("output")),
+        pipeline: pipeline_config,
         file,
         secrets: secrets.clone(),
     };
@@ -125,7 +140,7 @@ mod tests {
 
     #[test]
     fn steps_keep_their_order_and_places() {
-        let text = "[pipeline]\nstate_dir = \"state\"\nbatch_size = \"${SIZE}\"\n\n[[filter]]\nuse = \"dissect\"\n\
+        let text = "[input]\ntype = \"stdin\"\n[output]\ntype = \"stdout\"\n[pipeline]\nstate_dir = \"state\"\nbatch_size = \"${SIZE}\"\n\n[[filter]]\nuse = \"dissect\"\n\
                     mapping.message = \"%{a} %{b}\"\nadd_tag = \"x\"\n[[filter]]\nuse = \"my.wasm\"\nz = 1\na.b.c = 2\n\
                     limits.memory = \"128MiB\"\n[[filter]]\nuse = \"dissect\"";
         let reading = read_text(text);
@@ -146,7 +161,7 @@ mod tests {
         assert_eq!(serde_json::to_string(&mine.options).unwrap(), r#"{"z":1,"a":{"b":{"c":2}}}"#);
         assert_eq!(mine.limits.memory, 128 << 20);
         let problem = config.filter_problem(dissect, "/mapping/message", "bad", "");
-        assert_eq!(problem.file.position(problem.span.unwrap().start), (7, 19));
+        assert_eq!(problem.file.position(problem.span.unwrap().start), (11, 19));
         let problem = config.filter_problem(mine, "/a/b", "must be a text", "");
         assert!(problem.message.starts_with("`a.b` is a table inside a map"), "{}", problem.message);
     }
@@ -161,10 +176,11 @@ mod tests {
             .problems
             .list()
             .iter()
-            .map(|problem| problem.file.position(problem.span.as_ref().unwrap().start))
+            .filter_map(|problem| Some(problem.file.position(problem.span.as_ref()?.start)))
             .collect();
         assert_eq!(lines, [(2, 7), (5, 8), (6, 12), (8, 12), (9, 1)]);
         let text = reading.problems.render(false);
+        assert!(text.contains("there is no [input]") && text.contains("there is no [output]"), "{text}");
         assert!(text.contains("unknown time zone \"${ZONE}\""), "{text}");
         assert!(!text.contains("Olympus"), "{text}");
     }

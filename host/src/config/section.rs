@@ -405,6 +405,14 @@ impl Section {
         self.report(span, message.to_owned(), fix.to_owned());
     }
 
+    /// Something is wrong with the file as a whole.
+    pub(super) fn file_problem(&self, message: &str, fix: &str) {
+        let file = self.shared.file.clone();
+        let (message, fix) = (message.to_owned(), fix.to_owned());
+        let problem = Problem { severity: Severity::Error, file, span: None, message, fix };
+        self.shared.problems.borrow_mut().push(problem);
+    }
+
     /// Something is wrong with an element (from 0) of the list that this key has.
     pub fn element_problem(&mut self, key: &str, element: usize, message: &str, fix: &str) {
         let mut span = self.span_of(key);
