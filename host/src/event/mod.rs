@@ -2,6 +2,7 @@
 //! go is left to `input` and `output`.
 
 mod batch;
+pub mod condition;
 pub mod document;
 pub mod fields;
 mod names;

@@ -1,0 +1,68 @@
+//! The cases of tests/conformance/conditional.jsonl, which were executed by Logstash.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+use weir_filter::FieldReference;
+
+use super::*;
+use crate::event::Batch;
+use crate::event::fields::set_json;
+
+fn check(case: &Json) -> Result<(), String> {
+    let when = case["when"].as_str().ok_or("a case has a `when`")?;
+    let expected = case.get("weir").filter(|weir| !weir.is_null()).unwrap_or(&case["expect"]);
+    let condition = match parse(when) {
+        Ok(condition) => condition,
+        Err(_) if expected["error"] == "config" => return Ok(()),
+        Err((at, message)) => return Err(format!("at {at}: {message}")),
+    };
+    if expected["error"] == "config" {
+        return Err("was not refused".to_owned());
+    }
+    let mut batch = Batch::new(Arc::default(), 1);
+    let timestamp = batch.intern(&FieldReference::from_fragments(["@timestamp"]));
+    batch.column_mut(timestamp)[0] = crate::event::Cell::timestamp(0);
+    for (key, value) in case["input"].as_object().ok_or("a case has an input")? {
+        let reference = FieldReference::from_fragments([key]);
+        if key == "@timestamp" {
+            let text = value.as_str().ok_or("@timestamp is a text")?;
+            let time = chrono::DateTime::parse_from_rfc3339(text).map_err(|error| error.to_string())?;
+            let nanoseconds = time.timestamp_nanos_opt().ok_or("a time of this age")?;
+            batch.column_mut(timestamp)[0] = crate::event::Cell::timestamp(nanoseconds);
+            continue;
+        }
+        set_json(&mut batch, 0, &reference, value)?;
+    }
+    match (evaluate(&condition, &batch, 0), expected) {
+        (Ok(answer), Json::Bool(expected)) if answer == *expected => Ok(()),
+        (Err(_), expected) if expected["error"] == "runtime" => Ok(()),
+        (answer, expected) => Err(format!("answered {answer:?}, expected {expected}")),
+    }
+}
+
+#[test]
+fn logstash_cases() {
+    let cases = include_str!("../../../../tests/conformance/conditional.jsonl");
+    let mut wrong = Vec::new();
+    for line in cases.lines() {
+        let case: Json = serde_json::from_str(line).expect("a case is JSON");
+        if let Err(reason) = check(&case) {
+            wrong.push(format!("{} {}: {reason}", case["id"], case["when"]));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.lines().count(), wrong.join("\n"));
+}
+
+#[test]
+fn what_logstash_would_decide_otherwise_is_said() {
+    for (when, count) in [
+        ("[a] and [b] and [c] or [d]", 1),
+        ("[a] in [\"x\"]", 1),
+        ("not ([a])", 1),
+        ("[a] in [\"x\", \"y\"] and [b] or [c]", 0),
+    ] {
+        let condition = parse(when).expect("it can be read");
+        assert_eq!(condition.departures().len(), count, "{when}");
+    }
+}
