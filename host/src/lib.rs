@@ -1,8 +1,10 @@
 //! Weir: a host for WebAssembly log filters. An event goes four hops: input -> filters -> output -> ledger.
 
+pub mod assembly;
 pub mod config;
 pub mod event;
 pub mod filter;
 pub mod input;
 pub mod ledger;
 pub mod output;
+pub mod pipeline;

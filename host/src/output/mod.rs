@@ -8,6 +8,7 @@ use anyhow::Result;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::OutputOptions;
 use crate::event::Batch;
 
 pub mod dead_letter;
@@ -79,4 +80,14 @@ pub trait Output: Send + Sync {
     /// # Errors
     /// When that fails.
     fn close(&self) -> BoxFuture<'_, Result<()>>;
+}
+
+/// Opens an output.
+///
+/// # Errors
+/// When it cannot begin; an output whose server cannot be reached waits instead.
+pub async fn open(options: OutputOptions, context: OutputContext) -> Result<Box<dyn Output>> {
+    match options {
+        OutputOptions::Stdout(options) => stdout::open(options, context),
+    }
 }

@@ -1,0 +1,230 @@
+//! The line: input -> filters -> output -> ledger. Everything on it keeps the order of reading, so a position is committed
+//! only when all that was read before it has been delivered. What the parts do is left to them; opening them is in
+//! `assembly`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use chrono::Utc;
+use futures::future::try_join_all;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use tokio_util::sync::CancellationToken;
+
+use crate::event::{Batch, Documents};
+use crate::filter::{Chain, SetAside};
+use crate::input::{Input, Read};
+use crate::ledger::{Ledger, Position};
+use crate::output::{DeadLetter, DeadLetters, Delivery, Output};
+
+/// The parts of a pipeline, opened.
+pub struct Line {
+    /// The pipeline's name, for messages.
+    pub name: String,
+    /// Inputs with their names in the ledger.
+    pub inputs: Vec<(String, Box<dyn Input>)>,
+    /// One chain for each batch that may be filtered at the same time; one in all for a chain that keeps state.
+    pub chains: Vec<Chain>,
+    /// Every output gets every event.
+    pub outputs: Vec<Arc<dyn Output>>,
+    /// Where events go that a filter failed on, if the user says so, or that broke it.
+    pub dead_letters: Arc<DeadLetters>,
+    /// Where positions are committed.
+    pub ledger: Arc<Ledger>,
+    /// Batches that may be on their way to the outputs at the same time.
+    pub in_flight: usize,
+    /// Asks the inputs to end.
+    pub stop: CancellationToken,
+    /// Cancelled by [`drive`] when the drain takes longer than [`DRAIN_LIMIT`]: outputs then give up, and what they had
+    /// is read again at the next start.
+    pub abandon: CancellationToken,
+    /// What is counted.
+    pub counts: Arc<LineCounts>,
+}
+
+/// Events by what became of them. `read` = delivered + dead-lettered + dropped + those on their way, where filters
+/// that add events count them in `added`, and several outputs count each event once for each.
+#[derive(Debug, Default)]
+pub struct LineCounts {
+    /// Events read.
+    pub read: AtomicU64,
+    /// Events that left the filters.
+    pub filtered: AtomicU64,
+    /// Events stored by an output, or found stored.
+    pub delivered: AtomicU64,
+    /// Events set aside, by filters and outputs.
+    pub dead_lettered: AtomicU64,
+    /// Events dropped by a rule of the user's, in filters and outputs.
+    pub dropped: AtomicU64,
+    /// Nanoseconds from the start of the line to the first event delivered; 0: none yet.
+    pub first_event: AtomicU64,
+}
+
+/// How long a drain may take after a stop was asked for.
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+
+/// Runs the line until its inputs end, by themselves or because `stop` was cancelled.
+///
+/// # Errors
+/// When an input, a filter (`on_error` or `on_trap` is `"stop"`), an output or the ledger cannot go on. Nothing that was
+/// not delivered has been committed then.
+pub async fn drive(line: Line) -> Result<()> {
+    let started = Instant::now();
+    let watch = tokio::spawn(watch_drain(line.name.clone(), line.stop.clone(), line.abandon.clone()));
+    let outputs = line.outputs.clone();
+    let ended = drive_stages(line, started).await;
+    watch.abort();
+    for output in &outputs {
+        let closed = output.close().await.context("cannot close an output");
+        if ended.is_ok() {
+            closed?;
+        }
+    }
+    ended
+}
+
+async fn watch_drain(name: String, stop: CancellationToken, abandon: CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(DRAIN_LIMIT).await;
+    let seconds = DRAIN_LIMIT.as_secs();
+    tracing::warn!(
+        pipeline = name,
+        seconds,
+        "draining takes too long; what is open is left to the next start"
+    );
+    abandon.cancel();
+}
+
+async fn drive_stages(line: Line, started: Instant) -> Result<()> {
+    let Line { inputs, chains, outputs, dead_letters, ledger, in_flight, counts, stop, .. } = line;
+    let workers = chains.len().max(1);
+    let chains = Arc::new(Mutex::new(chains));
+    let outputs: Arc<[Arc<dyn Output>]> = outputs.into();
+    let names: Arc<[String]> = inputs.iter().map(|(name, _)| name.clone()).collect();
+    let read = stream::select_all(
+        inputs.into_iter().enumerate().map(|(number, (_, input))| read_all(number, input)),
+    );
+
+    let stages = read
+        .map_ok(|(number, read)| {
+            counts.read.fetch_add(read.events.rows() as u64, Ordering::Relaxed);
+            let chains = chains.clone();
+            joined(tokio::task::spawn_blocking(move || filter(&chains, number, read)))
+        })
+        .try_buffered(workers)
+        .map_ok(|filtered| {
+            let outputs = outputs.clone();
+            let dead_letters = dead_letters.clone();
+            let counts = counts.clone();
+            joined(tokio::spawn(deliver(filtered, outputs, dead_letters, counts, started)))
+        })
+        .try_buffered(in_flight.max(1))
+        .map_ok(|(number, position)| {
+            let ledger = ledger.clone();
+            let names = names.clone();
+            joined(tokio::task::spawn_blocking(move || {
+                let Some(name) = names.get(number) else { return Ok(()) };
+                ledger
+                    .commit(&[(name.as_str(), &position)])
+                    .context("cannot write down what has been delivered")
+            }))
+        })
+        .try_buffered(1)
+        .try_for_each(async |()| Ok(()));
+    let ended = stages.await;
+    // A line that cannot go on also ends its other inputs.
+    stop.cancel();
+    ended
+}
+
+/// All of an input's batches, with the input's number.
+fn read_all(number: usize, input: Box<dyn Input>) -> BoxStream<'static, Result<(usize, Read)>> {
+    stream::try_unfold(input, move |mut input| async move {
+        Ok(input.next().await?.map(|read| ((number, read), input)))
+    })
+    .boxed()
+}
+
+/// A batch that has been through the filters.
+struct Filtered {
+    number: usize,
+    events: Batch,
+    position: Position,
+    dead_letters: Vec<DeadLetter>,
+    dropped: u64,
+}
+
+fn filter(chains: &Mutex<Vec<Chain>>, number: usize, read: Read) -> Result<Filtered> {
+    let Read { events, position } = read;
+    if events.rows() == 0 {
+        return Ok(Filtered { number, events, position, dead_letters: Vec::new(), dropped: 0 });
+    }
+    let taken = chains.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let Some(mut chain) = taken else {
+        return Err(anyhow!("more batches are being filtered than there are chains"));
+    };
+    let processed = chain.process(events);
+    chains.lock().unwrap_or_else(PoisonError::into_inner).push(chain);
+    let processed = processed?;
+    Ok(Filtered {
+        number,
+        events: processed.batch,
+        position,
+        dead_letters: processed.dead_letters.iter().flat_map(letters).collect(),
+        dropped: processed.dropped,
+    })
+}
+
+/// Events that a filter set aside, as the dead letters keep them.
+fn letters(aside: &SetAside) -> Vec<DeadLetter> {
+    let time = Utc::now().timestamp_nanos_opt().unwrap_or_default();
+    let mut documents = Documents::with_metadata(&aside.events);
+    (0..aside.events.rows())
+        .map(|row| DeadLetter {
+            time,
+            plugin: aside.filter.to_string(),
+            reason: aside.reason.clone(),
+            identity: aside.events.identity(row),
+            event: documents.text(row),
+        })
+        .collect()
+}
+
+async fn deliver(
+    filtered: Filtered,
+    outputs: Arc<[Arc<dyn Output>]>,
+    dead_letters: Arc<DeadLetters>,
+    counts: Arc<LineCounts>,
+    started: Instant,
+) -> Result<(usize, Position)> {
+    let Filtered { number, events, position, dead_letters: letters, dropped } = filtered;
+    let mut delivery = dead_letters.write(letters).await.context("cannot write dead letters")?;
+    delivery.dropped += dropped;
+    if events.rows() > 0 {
+        counts.filtered.fetch_add(events.rows() as u64, Ordering::Relaxed);
+        let events = Arc::new(events);
+        for answer in try_join_all(outputs.iter().map(|output| output.send(events.clone()))).await? {
+            delivery += answer;
+        }
+    }
+    counts.add(delivery, started);
+    Ok((number, position))
+}
+
+impl LineCounts {
+    fn add(&self, delivery: Delivery, started: Instant) {
+        self.delivered.fetch_add(delivery.delivered, Ordering::Relaxed);
+        self.dead_lettered.fetch_add(delivery.dead_lettered, Ordering::Relaxed);
+        self.dropped.fetch_add(delivery.dropped, Ordering::Relaxed);
+        if delivery.delivered > 0 && self.first_event.load(Ordering::Relaxed) == 0 {
+            let nanoseconds = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.first_event.store(nanoseconds.max(1), Ordering::Relaxed);
+        }
+    }
+}
+
+/// A spawned task's answer; a panic in it is an error of the line.
+async fn joined<T>(task: tokio::task::JoinHandle<Result<T>>) -> Result<T> {
+    task.await.map_err(|error| anyhow!("a task of the line ended unexpectedly: {error}"))?
+}
