@@ -1,3 +1,9 @@
-//! Fakes of the services that Weir talks to, and a writer of address databases.
+//! Fakes of the services that Weir talks to, and a writer of address databases. Everything runs in the test's process
+//! and listens on loopback only.
 
+pub mod cloudwatch;
+pub mod http_server;
 pub mod mmdb;
+pub mod sigv4;
+
+pub use cloudwatch::FakeCloudWatch;

@@ -1,5 +1,7 @@
 //! Address databases are written from facts and read back by the crate that Weir reads them with.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::net::{IpAddr, Ipv6Addr};
 
 use maxminddb::{Reader, WithinOptions};
