@@ -1,3 +1,7 @@
 //! The `weir` command: reads the command line, runs one command and prints an error once.
 
-fn main() {}
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,143 @@
+//! `weir run`: runs pipelines until their inputs end or a signal comes.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use weir::assembly::{self, Prepared, RunOptions};
+use weir::config::{Config, Problems, Secrets};
+use weir::filter::Engine;
+use weir::pipeline::{self, LineCounts};
+
+use super::{USAGE, cache_folder, pipeline_files};
+
+/// Runs pipelines until their inputs end, or until SIGTERM or Ctrl-C
+///
+/// Files and samples end by themselves; CloudWatch Logs is read on and on, or with --once up to now. After a signal, what
+/// was read is still delivered (for at most 30 seconds); a second signal ends at once. What was not delivered is read
+/// again at the next start.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  weir run config/file-to-stdout.toml
+  weir run --once config/route53-cloudwatch-elasticsearch.toml")]
+pub(super) struct RunCommand {
+    /// Pipeline files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// Read what is there now, then end
+    #[arg(long)]
+    once: bool,
+}
+
+pub(super) fn run(command: &RunCommand, secrets: &Secrets) -> Result<ExitCode> {
+    let mut problems = Problems::new(secrets.clone());
+    let mut configs = Vec::new();
+    for file in &command.files {
+        let (config, found) = pipeline_files::read(file, secrets);
+        problems.extend(found);
+        configs.extend(config);
+    }
+    let mut prepared = Vec::new();
+    if problems.errors() == 0 {
+        let engine = Engine::new(cache_of(&configs).as_deref())?;
+        for config in configs {
+            let environment = assembly::environment(&config);
+            match assembly::prepare(config, &engine, &environment) {
+                Ok(pipeline) => prepared.push(pipeline),
+                Err(found) => problems.extend(found),
+            }
+        }
+    }
+    problems.sort();
+    pipeline_files::print(&problems);
+    if problems.errors() > 0 {
+        return Ok(ExitCode::from(USAGE));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.context("cannot start the threads")?;
+    runtime.block_on(run_all(prepared, command.once))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Compiled filters are kept where only the service can write: in a pipeline's folder, else the user's.
+fn cache_of(configs: &[Config]) -> Option<PathBuf> {
+    let state_dir = configs.iter().find_map(|config| config.pipeline.state_dir.as_ref());
+    state_dir.map(|folder| folder.join("cache")).or_else(cache_folder)
+}
+
+/// Runs all pipelines; when one cannot go on, the others are drained too, and its error is the answer.
+async fn run_all(pipelines: Vec<Prepared>, once: bool) -> Result<()> {
+    let stop = CancellationToken::new();
+    stop_on_signals(stop.clone())?;
+    let mut running = JoinSet::new();
+    for pipeline in pipelines {
+        running.spawn(run_one(pipeline, once, stop.clone()));
+    }
+    let mut ended = Ok(());
+    while let Some(result) = running.join_next().await {
+        let result = result.context("a pipeline ended unexpectedly").and_then(|result| result);
+        if let Err(error) = result {
+            stop.cancel();
+            if ended.is_ok() {
+                ended = Err(error);
+            }
+        }
+    }
+    ended
+}
+
+async fn run_one(prepared: Prepared, once: bool, stop: CancellationToken) -> Result<()> {
+    let name = prepared.config.pipeline.name.clone();
+    let counts = Arc::new(LineCounts::default());
+    let options = RunOptions { once, counts: counts.clone(), stop, ..RunOptions::default() };
+    let started = Instant::now();
+    let line = assembly::open(&prepared, options).await.with_context(|| format!("pipeline {name}"))?;
+    info!(
+        pipeline = name,
+        inputs = prepared.config.inputs.len(),
+        filters = prepared.config.filters.len(),
+        outputs = prepared.config.outputs.len(),
+        "started"
+    );
+    let ended = pipeline::drive(line).await;
+    info!(
+        pipeline = name,
+        read = counts.read.load(Ordering::Relaxed),
+        delivered = counts.delivered.load(Ordering::Relaxed),
+        dead_lettered = counts.dead_lettered.load(Ordering::Relaxed),
+        dropped = counts.dropped.load(Ordering::Relaxed),
+        seconds = started.elapsed().as_secs_f64(),
+        "ended"
+    );
+    ended.with_context(|| format!("pipeline {name}"))
+}
+
+/// The first signal stops the inputs, the second the process.
+fn stop_on_signals(stop: CancellationToken) -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if stop.is_cancelled() {
+                warn!("ended by a second signal; what was not delivered is read again at the next start");
+                std::process::exit(1);
+            }
+            info!("stopping; what was read is still delivered");
+            stop.cancel();
+        }
+    });
+    Ok(())
+}
