@@ -178,11 +178,13 @@ where
                     length: bytes.len(),
                     bytes: Some(bytes),
                     cut: false,
+                    waited: false,
                 })),
                 Reply::Cut(response, sent) => Ok(response.map(|bytes| ReplyBody {
                     length: bytes.len(),
                     bytes: Some(bytes.slice(..sent.min(bytes.len()))),
                     cut: true,
+                    waited: false,
                 })),
                 Reply::Reset => {
                     reset.store(true, Ordering::Relaxed);
@@ -204,6 +206,7 @@ struct ReplyBody {
     length: usize,
     bytes: Option<Bytes>,
     cut: bool,
+    waited: bool,
 }
 
 impl Body for ReplyBody {
@@ -212,11 +215,18 @@ impl Body for ReplyBody {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         Poll::Ready(match self.bytes.take() {
             Some(bytes) => Some(Ok(Frame::data(bytes))),
-            None if self.cut => Some(Err(io::Error::from(io::ErrorKind::BrokenPipe))),
+            None if self.cut => {
+                // One turn later, so that what was announced and sent is on its way before the connection ends.
+                if !std::mem::replace(&mut self.waited, true) {
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Some(Err(io::Error::from(io::ErrorKind::BrokenPipe)))
+            }
             None => None,
         })
     }

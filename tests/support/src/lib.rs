@@ -2,8 +2,10 @@
 //! and listens on loopback only.
 
 pub mod cloudwatch;
+pub mod elasticsearch;
 pub mod http_server;
 pub mod mmdb;
 pub mod sigv4;
 
 pub use cloudwatch::FakeCloudWatch;
+pub use elasticsearch::FakeElasticsearch;
