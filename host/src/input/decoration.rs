@@ -3,7 +3,10 @@
 
 use serde_json::Value as Json;
 
+use weir_filter::FieldReference;
+
 use crate::config::Section;
+use crate::event::{Batch, fields};
 
 /// How a text becomes an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,5 +38,22 @@ pub fn read_codec(section: &mut Section) -> Codec {
     match section.one_of("codec", &["plain", "json"]).as_deref() {
         Some("json") => Codec::Json,
         _ => Codec::Plain,
+    }
+}
+
+impl Decoration {
+    /// Puts `add_field`, then `tags`, on every event, as Logstash's inputs do.
+    pub(super) fn apply(&self, batch: &mut Batch) {
+        for (name, value) in &self.add_field {
+            let reference = FieldReference::from_fragments([name.as_str()]);
+            for row in 0..batch.rows() {
+                let _ = fields::set_json(batch, row, &reference, value);
+            }
+        }
+        for tag in &self.tags {
+            for row in 0..batch.rows() {
+                fields::add_tag(batch, row, tag);
+            }
+        }
     }
 }

@@ -5,9 +5,13 @@
 pub mod cloudwatch_logs;
 mod counters;
 pub mod decoration;
+mod events;
 pub mod file;
+mod lines;
 pub mod sample;
 pub mod stdin;
+#[cfg(test)]
+mod testing;
 
 use std::sync::Arc;
 use std::time::Duration;

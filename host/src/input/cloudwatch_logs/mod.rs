@@ -3,7 +3,7 @@
 
 mod options;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::{Input, InputContext};
 
@@ -14,5 +14,5 @@ pub use options::{CloudwatchLogsOptions, StartPosition, StaticCredentials, read_
 /// # Errors
 /// Without credentials, and when the ledger cannot be read.
 pub async fn open(_options: CloudwatchLogsOptions, _context: InputContext) -> Result<impl Input + use<>> {
-    bail!("CloudWatch Logs is not read yet") as Result<super::sample::Sample>
+    Err::<super::stdin::Stdin, _>(anyhow::anyhow!("not read yet"))
 }

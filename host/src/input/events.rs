@@ -1,0 +1,279 @@
+//! From texts to a batch of events: `message`, `@timestamp` and `@version`, or what the codec makes of the text. The
+//! texts stay where they were read: a batch takes over their buffer and its cells point into it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use chrono::{NaiveDate, NaiveTime};
+use serde_json::Value as Json;
+use weir_filter::FieldReference;
+
+use super::decoration::{Codec, Decoration};
+use super::{InputContext, InputCounters};
+use crate::event::{Batch, Cell, FieldId, FieldNames, fields};
+
+/// Makes the batches of one input.
+pub(super) struct EventMaker {
+    names: Arc<FieldNames>,
+    message: FieldId,
+    timestamp: FieldId,
+    version: FieldId,
+    codec: Codec,
+    decoration: Decoration,
+    counters: Arc<InputCounters>,
+}
+
+impl EventMaker {
+    /// `extra` are names of fields that the input itself sets; their numbers come back in the same order.
+    pub(super) fn new(
+        context: &InputContext,
+        extra: &[&[&str]],
+        counters: Arc<InputCounters>,
+    ) -> (Self, Vec<FieldId>) {
+        let mut names = FieldNames::clone(&context.names);
+        let mut intern =
+            |fragments: &[&str]| names.intern(&FieldReference::from_fragments(fragments.to_vec()));
+        let message = intern(&["message"]);
+        let timestamp = intern(&["@timestamp"]);
+        let version = intern(&["@version"]);
+        let extra = extra.iter().map(|fragments| intern(fragments)).collect();
+        let maker = EventMaker {
+            names: Arc::new(names),
+            message,
+            timestamp,
+            version,
+            codec: context.codec,
+            decoration: context.decoration.clone(),
+            counters,
+        };
+        (maker, extra)
+    }
+
+    /// An event for each of `messages`, text cells of buffer 0, which is `text`. `now` is for events that have no time
+    /// of their own.
+    pub(super) fn events(&self, text: String, messages: Vec<Cell>, now: i64) -> Batch {
+        let rows = messages.len();
+        let mut batch = Batch::new(self.names.clone(), rows);
+        batch.adopt_text(Arc::new(text));
+        batch.set_column(self.message, messages);
+        batch.set_column(self.timestamp, vec![Cell::timestamp(now); rows]);
+        let one = batch.text_cell("1");
+        batch.set_column(self.version, vec![one; rows]);
+        if self.codec == Codec::Json {
+            for row in 0..rows {
+                if !self.read_json(&mut batch, row) {
+                    self.counters.codec_failures.fetch_add(1, Ordering::Relaxed);
+                    fields::add_tag(&mut batch, row, "_jsonparsefailure");
+                }
+            }
+        }
+        batch
+    }
+
+    /// Sets every event's `@timestamp`, which the input knows better than the text.
+    pub(super) fn set_timestamps(&self, batch: &mut Batch, nanoseconds: impl Iterator<Item = i64>) {
+        batch.set_column(self.timestamp, nanoseconds.map(Cell::timestamp).collect());
+    }
+
+    /// Tags and counts the events whose lines were cut; one of `cut` a row.
+    pub(super) fn tag_cut_lines(&self, batch: &mut Batch, cut: impl IntoIterator<Item = bool>) {
+        for (row, cut) in cut.into_iter().enumerate() {
+            if cut {
+                self.counters.cut_lines.fetch_add(1, Ordering::Relaxed);
+                fields::add_tag(batch, row, "_line_cut");
+            }
+        }
+    }
+
+    /// Puts `add_field` and `tags` on the events, after all that the input itself sets.
+    pub(super) fn decorate(&self, batch: &mut Batch) {
+        self.decoration.apply(batch);
+    }
+
+    /// Makes fields of a message's JSON object; `false` leaves the event as it is.
+    fn read_json(&self, batch: &mut Batch, row: usize) -> bool {
+        let text = batch.text_of(batch.cell(row, self.message));
+        let Ok(Json::Object(mut members)) = serde_json::from_str::<Json>(text) else { return false };
+        let metadata = members.shift_remove("@metadata");
+        if metadata.as_ref().is_some_and(|metadata| !metadata.is_object()) {
+            return false;
+        }
+        let timestamp = members.shift_remove("@timestamp");
+        let tags = members.shift_remove("tags");
+        batch.column_mut(self.message)[row] = Cell::ABSENT;
+        // Only the guarded names can be refused, and those were taken out or looked at.
+        if let Some(metadata) = &metadata {
+            let _ = fields::set_json(batch, row, &FieldReference::from_fragments(["@metadata"]), metadata);
+        }
+        for (name, value) in &members {
+            let _ = fields::set_json(batch, row, &FieldReference::from_fragments([name.as_str()]), value);
+        }
+        if let Some(tags) = tags {
+            set_tags(batch, row, tags);
+        }
+        if let Some(timestamp) = timestamp {
+            self.set_own_timestamp(batch, row, timestamp);
+        }
+        true
+    }
+
+    /// Logstash's rule: a time that cannot be read is kept in `_@timestamp`, and the event is of now.
+    fn set_own_timestamp(&self, batch: &mut Batch, row: usize, timestamp: Json) {
+        match &timestamp {
+            Json::Null => return,
+            Json::String(text) => {
+                if let Some(nanoseconds) = parse_timestamp(text) {
+                    batch.column_mut(self.timestamp)[row] = Cell::timestamp(nanoseconds);
+                    return;
+                }
+            }
+            _ => {}
+        }
+        let kept = FieldReference::from_fragments(["_@timestamp"]);
+        let _ = fields::set_json(batch, row, &kept, &timestamp);
+        fields::add_tag(batch, row, "_timestampparsefailure");
+    }
+}
+
+/// The time in nanoseconds since 1970.
+pub(super) fn now() -> i64 {
+    chrono::Utc::now().timestamp_nanos_opt().unwrap_or(i64::MAX)
+}
+
+/// Logstash's rule: `tags` that are neither a text nor a list of texts are kept in `_tags`.
+fn set_tags(batch: &mut Batch, row: usize, tags: Json) {
+    let reference = FieldReference::from_fragments(["tags"]);
+    if fields::set_json(batch, row, &reference, &tags).is_err() {
+        let kept = FieldReference::from_fragments(["_tags"]);
+        let _ = fields::set_json(batch, row, &kept, &Json::Array(vec![tags]));
+        fields::add_tag(batch, row, "_tagsparsefailure");
+    }
+}
+
+/// Reads the forms of ISO 8601 that Logstash takes for `@timestamp`: a date, then perhaps a time with seconds and
+/// fractions of them, then perhaps an offset; UTC without. Answers nanoseconds since 1970.
+fn parse_timestamp(text: &str) -> Option<i64> {
+    let (date, rest) = match text.split_once('T') {
+        Some((date, rest)) => (date, rest),
+        None => (text, "00:00"),
+    };
+    let date = NaiveDate::parse_from_str(date, "%Y-%m-%d").ok()?;
+    let (clock, offset_seconds) = match rest.find(['Z', '+', '-']) {
+        None => (rest, 0),
+        Some(at) => (&rest[..at], parse_offset(&rest[at..])?),
+    };
+    let clock = clock.replace(',', ".");
+    let format = match clock.matches(':').count() {
+        1 => "%H:%M",
+        2 => "%H:%M:%S%.f",
+        _ => return None,
+    };
+    let time = NaiveTime::parse_from_str(&clock, format).ok()?;
+    let local = date.and_time(time).and_utc().timestamp_nanos_opt()?;
+    local.checked_sub(i64::from(offset_seconds) * 1_000_000_000)
+}
+
+/// `Z`, `+09`, `+0900` or `+09:00`, in seconds.
+fn parse_offset(text: &str) -> Option<i32> {
+    if text == "Z" {
+        return Some(0);
+    }
+    let sign = if text.starts_with('-') { -1 } else { 1 };
+    let digits: String = text.get(1..)?.replace(':', "");
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let (hours, minutes) = match digits.len() {
+        2 => (digits.parse::<i32>().ok()?, 0),
+        4 => (digits[..2].parse::<i32>().ok()?, digits[2..].parse::<i32>().ok()?),
+        _ => return None,
+    };
+    (hours <= 18 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::event::Documents;
+    use crate::input::testing;
+
+    #[test]
+    fn timestamps() {
+        let second = 1_582_477_721_i64;
+        for (text, expected) in [
+            ("2020-02-23T17:08:41Z", Some(second * 1_000_000_000)),
+            ("2020-02-23T17:08:41.123456789Z", Some(second * 1_000_000_000 + 123_456_789)),
+            ("2020-02-23T17:08:41,5", Some(second * 1_000_000_000 + 500_000_000)),
+            ("2020-02-24T02:08:41+09:00", Some(second * 1_000_000_000)),
+            ("2020-02-24T02:08:41+0900", Some(second * 1_000_000_000)),
+            ("2020-02-23T12:08:41-05", Some(second * 1_000_000_000)),
+            ("2020-02-23T17:08", Some((second - 41) * 1_000_000_000)),
+            ("2020-02-23", Some(1_582_416_000_000_000_000)),
+            ("yesterday", None),
+            ("2020-02-30T00:00:00Z", None),
+            ("2020-02-23T17:08:41+9", None),
+            ("2020-02-23T17:08:41+ä9", None),
+            ("9999-01-01T00:00:00Z", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_timestamp(text), expected, "{text:?}");
+        }
+    }
+
+    /// What the JSON codec makes of a text, as a document, with `@timestamp` taken out where it is the time of reading.
+    fn check(text: &str, expected: Json) {
+        let context = testing::context(Codec::Json);
+        let counters = Arc::new(InputCounters::default());
+        let (maker, _) = EventMaker::new(&context, &[], counters.clone());
+        let cell = Cell::text(0, 0, text.len() as u32);
+        let batch = maker.events(text.to_owned(), vec![cell], 1_000_000);
+        let document = Documents::with_metadata(&batch).text(0);
+        let mut document: Json = serde_json::from_str(&document).expect("documents are JSON");
+        if document["@timestamp"] == "1970-01-01T00:00:00.001Z" {
+            document.as_object_mut().expect("it is an object").remove("@timestamp");
+        }
+        assert_eq!(document, expected, "{text}");
+        let failed = text.starts_with("{\"@metadata\":1") || !text.starts_with('{');
+        assert_eq!(counters.codec_failures.load(Ordering::Relaxed), u64::from(failed), "{text}");
+    }
+
+    #[test]
+    fn json_objects_become_fields() {
+        check(
+            r#"{"a":{"b":[1,{"c":2}],"d":{}},"n":1.5}"#,
+            json!({"a":{"b":[1,{"c":2}],"d":{}},"n":1.5,"@version":"1"}),
+        );
+        check(r#"{"message":"m","@version":"7"}"#, json!({"message":"m","@version":"7"}));
+        check(r#"{"@metadata":{"x":"y"}}"#, json!({"@version":"1","@metadata":{"x":"y"}}));
+        check(r#"{"[a][b]":1,"":2}"#, json!({"@version":"1","[a][b]":1,"":2}));
+    }
+
+    #[test]
+    fn times_and_tags_of_json_follow_logstash() {
+        check(
+            r#"{"@timestamp":"2020-02-23T17:08:41Z"}"#,
+            json!({"@timestamp":"2020-02-23T17:08:41.000Z","@version":"1"}),
+        );
+        check(r#"{"@timestamp":null}"#, json!({"@version":"1"}));
+        check(
+            r#"{"@timestamp":"soon"}"#,
+            json!({"@version":"1","_@timestamp":"soon","tags":["_timestampparsefailure"]}),
+        );
+        check(
+            r#"{"@timestamp":17,"tags":"a"}"#,
+            json!({"@version":"1","_@timestamp":17,"tags":["a","_timestampparsefailure"]}),
+        );
+        check(r#"{"tags":["a","b"]}"#, json!({"@version":"1","tags":["a","b"]}));
+        check(r#"{"tags":{"a":1}}"#, json!({"@version":"1","_tags":[{"a":1}],"tags":["_tagsparsefailure"]}));
+        check(r#"{"tags":null}"#, json!({"@version":"1","_tags":[null],"tags":["_tagsparsefailure"]}));
+    }
+
+    #[test]
+    fn what_is_no_object_stays_text() {
+        for text in ["", "plain", "[1,2]", "{\"@metadata\":1}", "7"] {
+            check(text, json!({"message":text,"@version":"1","tags":["_jsonparsefailure"]}));
+        }
+    }
+}
