@@ -1,0 +1,137 @@
+//! A filter as a component: what `export!` makes of it, and what the native harness runs in its place.
+
+use crate::boundary::columns::{Answer, Batch};
+use crate::boundary::exported as wit;
+use crate::events::Events;
+use crate::filter::Filter;
+use crate::incoming::Incoming;
+use crate::options::{Environment, Options};
+use crate::plan::Plan;
+use crate::problems::Problems;
+use crate::schema;
+use crate::work::Work;
+
+/// A filter that is configured, and what it works with.
+#[derive(Debug)]
+pub struct Component<F> {
+    filter: F,
+    work: Work,
+}
+
+impl<F: Filter> Component<F> {
+    /// What the filter says of itself.
+    pub fn describe() -> wit::Manifest {
+        wit::Manifest {
+            name: F::NAME.to_owned(),
+            version: F::VERSION.to_owned(),
+            summary: F::SUMMARY.to_owned(),
+            options_schema: schema::of(F::OPTIONS).to_string(),
+            manual: F::MANUAL.to_owned(),
+            state_version: F::STATE_VERSION,
+        }
+    }
+
+    /// Makes the filter from its options, a JSON object.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn configure(options: &str, environment: Environment) -> Result<(Self, wit::Plan), Problems> {
+        let options = Options::read(options, F::OPTIONS, environment)?;
+        let mut plan = Plan::new();
+        let filter = F::configure(&options, &mut plan)?;
+        let declared = plan.to_boundary();
+        Ok((Component { filter, work: Work::new(plan) }, declared))
+    }
+
+    /// One step of a batch. The batch's text is `text`, not what it holds itself.
+    pub fn process(&mut self, step: u32, text: &str, batch: &Batch) -> Answer {
+        let rows = batch.rows as usize;
+        let columns = self.work.begin(rows, &batch.columns, &batch.others);
+        let incoming = Incoming { rows, text, columns };
+        self.filter.filter_batch(step, &mut Events { incoming: &incoming, work: &mut self.work });
+        self.work.finish()
+    }
+
+    /// What the filter keeps.
+    pub fn save(&self) -> Vec<u8> {
+        self.filter.save()
+    }
+
+    /// Takes over what another instance kept.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub fn restore(&mut self, state_version: u32, state: &[u8]) -> Result<(), String> {
+        self.filter.restore(state_version, state)
+    }
+}
+
+impl From<wit::Environment> for Environment {
+    fn from(environment: wit::Environment) -> Self {
+        Environment {
+            timezone: environment.timezone,
+            locale: environment.locale,
+            ecs_compatibility: environment.ecs_compatibility,
+            common_options: environment.common_options,
+        }
+    }
+}
+
+/// Problems as they cross the boundary.
+pub fn problems_to_boundary(problems: Problems) -> Vec<wit::Problem> {
+    problems.into_boundary()
+}
+
+/// Makes a program the component of one filter. Only on wasm32: natively it is nothing, so filters can be tested and
+/// several of them linked into one program.
+#[macro_export]
+macro_rules! export {
+    ($filter:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            use $crate::boundary::{columns, exported};
+            type Running = $crate::component::Component<$filter>;
+
+            ::std::thread_local! {
+                static RUNNING: ::std::cell::RefCell<Option<Running>> = const { ::std::cell::RefCell::new(None) };
+            }
+
+            fn running<T>(work: impl FnOnce(&mut Running) -> T) -> T {
+                RUNNING.with_borrow_mut(|running| work(running.as_mut().expect("the host configures a filter first")))
+            }
+
+            struct Exported;
+
+            impl exported::Guest for Exported {
+                fn describe() -> exported::Manifest {
+                    Running::describe()
+                }
+
+                fn configure(
+                    options: String,
+                    environment: exported::Environment,
+                ) -> Result<exported::Plan, Vec<exported::Problem>> {
+                    let (component, plan) = Running::configure(&options, environment.into())
+                        .map_err($crate::component::problems_to_boundary)?;
+                    RUNNING.set(Some(component));
+                    Ok(plan)
+                }
+
+                fn process(step: u32, mut events: columns::Batch) -> columns::Answer {
+                    let text = String::from_utf8(::std::mem::take(&mut events.text)).expect("the host sends UTF-8");
+                    running(|running| running.process(step, &text, &events))
+                }
+
+                fn save() -> Vec<u8> {
+                    running(|running| running.save())
+                }
+
+                fn restore(state_version: u32, state: Vec<u8>) -> Result<(), String> {
+                    running(|running| running.restore(state_version, &state))
+                }
+            }
+
+            $crate::boundary::export_world!(Exported with_types_in $crate::boundary);
+        };
+    };
+}
