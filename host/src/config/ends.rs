@@ -6,7 +6,7 @@ use super::filter::numbered;
 use super::section::Section;
 use crate::input::{self, InputOptions, Source};
 use crate::output::dead_letter::DeadLetterPlace;
-use crate::output::stdout;
+use crate::output::{elasticsearch, file, stdout};
 
 /// An input of the pipeline.
 #[derive(Clone, Debug)]
@@ -32,6 +32,10 @@ pub struct OutputConfig {
 /// The kinds of outputs, each with its options.
 #[derive(Clone, Debug)]
 pub enum OutputOptions {
+    /// Elasticsearch or OpenSearch.
+    Elasticsearch(Box<elasticsearch::ElasticsearchOptions>),
+    /// Files.
+    File(Box<file::FileOptions>),
     /// The terminal, or a pipe.
     Stdout(stdout::StdoutOptions),
 }
@@ -40,6 +44,8 @@ impl OutputOptions {
     /// The word for it in the pipeline file: `type`.
     pub fn type_name(&self) -> &'static str {
         match self {
+            OutputOptions::Elasticsearch(_) => "elasticsearch",
+            OutputOptions::File(_) => "file",
             OutputOptions::Stdout(_) => "stdout",
         }
     }
@@ -69,16 +75,23 @@ pub(super) fn read_inputs(sections: Vec<Section>, state_dir: bool) -> Vec<InputC
     inputs
 }
 
-/// Reads all outputs.
-pub(super) fn read_outputs(sections: Vec<Section>) -> Vec<OutputConfig> {
+/// Reads all outputs. `ecs_compatibility` is the pipeline's.
+pub(super) fn read_outputs(sections: Vec<Section>, ecs_compatibility: &str) -> Vec<OutputConfig> {
     let mut outputs: Vec<OutputConfig> = Vec::with_capacity(sections.len());
     for mut section in sections {
         section.require("type");
-        let Some(kind) = section.one_of("type", &["stdout"]) else {
+        let Some(kind) = section.one_of("type", &["elasticsearch", "file", "stdout"]) else {
             section.ignore_rest();
             continue;
         };
-        let options = OutputOptions::Stdout(stdout::read_options(&mut section));
+        let options = match kind.as_str() {
+            "elasticsearch" => {
+                let options = elasticsearch::read_options(&mut section, ecs_compatibility);
+                OutputOptions::Elasticsearch(Box::new(options))
+            }
+            "file" => OutputOptions::File(Box::new(file::read_options(&mut section))),
+            _ => OutputOptions::Stdout(stdout::read_options(&mut section)),
+        };
         if section.is_set("when") {
             let fix = "leave it out: every output gets every event";
             section.problem("when", "conditions (`when`) are not supported yet", fix);

@@ -118,7 +118,7 @@ pub fn read(path: &Path, text: String, variables: &Variables, secrets: &Secrets)
     let config = Config {
         inputs: ends::read_inputs(root.sections("input"), pipeline_config.state_dir.is_some()),
         filters: filter::read_filters(root.sections("filter")),
-        outputs: ends::read_outputs(root.sections("output")),
+        outputs: ends::read_outputs(root.sections("output"), &pipeline_config.ecs_compatibility),
         pipeline: pipeline_config,
         file,
         secrets: secrets.clone(),

@@ -198,6 +198,25 @@ impl Section {
         }
     }
 
+    /// A list of integers; an integer alone is a list of one. Empty if the key is not there.
+    pub fn integers(&mut self, key: &str) -> Vec<i64> {
+        let Some(node) = self.node(key) else { return Vec::new() };
+        let elements = match node.value {
+            Value::List(elements) => elements,
+            _ => vec![node],
+        };
+        let mut integers = Vec::with_capacity(elements.len());
+        for element in elements {
+            match element.value {
+                Value::Integer(integer) => integers.push(integer),
+                _ => {
+                    self.wrong_kind::<()>(key, &element, "a list of integers", "write [1, 2]");
+                }
+            }
+        }
+        integers
+    }
+
     /// An integer of this range.
     pub fn integer_in(&mut self, key: &str, range: RangeInclusive<i64>) -> Option<i64> {
         let number = self.integer(key)?;

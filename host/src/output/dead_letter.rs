@@ -217,8 +217,16 @@ fn append(folder: &Path, lines: &[u8], limits: &DeadLetterLimits) -> Result<()> 
 
 /// Cuts a line off that a killed process left half written, and answers the file's length.
 fn cut_torn_line(file: &mut File) -> std::io::Result<u64> {
-    let length = file.metadata()?.len();
-    let mut end = length;
+    let end = end_of_whole_lines(file)?;
+    if end < file.metadata()?.len() {
+        file.set_len(end)?;
+    }
+    Ok(end)
+}
+
+/// Where the last line that has its end ends.
+pub(super) fn end_of_whole_lines(file: &mut File) -> std::io::Result<u64> {
+    let mut end = file.metadata()?.len();
     let mut block = [0_u8; 4096];
     while end > 0 {
         let size = end.min(block.len() as u64);
@@ -226,15 +234,11 @@ fn cut_torn_line(file: &mut File) -> std::io::Result<u64> {
         let part = &mut block[..size as usize];
         file.read_exact(part)?;
         if let Some(place) = part.iter().rposition(|byte| *byte == b'\n') {
-            end = end - size + place as u64 + 1;
-            break;
+            return Ok(end - size + place as u64 + 1);
         }
         end -= size;
     }
-    if end < length {
-        file.set_len(end)?;
-    }
-    Ok(end)
+    Ok(0)
 }
 
 fn lines_of(letters: &[DeadLetter], pipeline: &str) -> Vec<u8> {

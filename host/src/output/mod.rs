@@ -5,16 +5,21 @@ use std::fmt;
 use std::sync::Arc;
 
 use anyhow::Result;
+use chrono::Utc;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::OutputOptions;
-use crate::event::Batch;
+use crate::event::{Batch, Documents};
 
 pub mod dead_letter;
+pub mod elasticsearch;
+pub mod file;
 pub mod retry;
 mod rubydebug;
 pub mod stdout;
+mod text;
+mod turns;
 
 pub use dead_letter::{DeadLetter, DeadLetters};
 pub use retry::{NotAcknowledged, RetryWaits, Waiting};
@@ -49,9 +54,34 @@ pub struct OutputContext {
     pub dead_letters: Arc<DeadLetters>,
     /// What is waited for at present, for `weir status`.
     pub waiting: Arc<Waiting>,
-    /// Cancelled when the line drains: a try that is under way is finished, no wait for another is begun, and what is
-    /// then open is answered with [`NotAcknowledged`].
+    /// Cancelled when the line no longer waits: what is not stored by then is answered with [`NotAcknowledged`].
     pub stop: CancellationToken,
+}
+
+impl OutputContext {
+    /// Makes dead letters of events, by row and reason, with all that they hold. They are on disk when this answers.
+    ///
+    /// # Errors
+    /// [`NotAcknowledged`] when a stop was asked for while it waited.
+    pub async fn set_aside(&self, events: &Arc<Batch>, rejected: Vec<(usize, String)>) -> Result<Delivery> {
+        let Some((_, first_reason)) = rejected.first() else { return Ok(Delivery::default()) };
+        let what = if self.dead_letters.is_off() { "dropped" } else { "set aside as dead letters" };
+        tracing::warn!(
+            output = self.name,
+            events = rejected.len(),
+            "events {what}; the first one: {first_reason}"
+        );
+        let time = Utc::now().timestamp_nanos_opt().unwrap_or_default();
+        let mut letters = Vec::with_capacity(rejected.len());
+        {
+            let mut documents = Documents::with_metadata(events);
+            for (row, reason) in rejected {
+                let (plugin, identity) = (self.name.clone(), events.identity(row));
+                letters.push(DeadLetter { time, plugin, reason, identity, event: documents.text(row) });
+            }
+        }
+        self.dead_letters.write(letters).await
+    }
 }
 
 /// The error of an output whose reader went away (`weir … | head`): the run ends quietly.
@@ -88,6 +118,8 @@ pub trait Output: Send + Sync {
 /// When it cannot begin; an output whose server cannot be reached waits instead.
 pub async fn open(options: OutputOptions, context: OutputContext) -> Result<Box<dyn Output>> {
     match options {
+        OutputOptions::Elasticsearch(options) => elasticsearch::open(*options, context).await,
+        OutputOptions::File(options) => file::open(*options, context),
         OutputOptions::Stdout(options) => stdout::open(options, context),
     }
 }

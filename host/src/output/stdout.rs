@@ -8,6 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::rubydebug::write_rubydebug;
+use super::turns::Turns;
 use super::{Delivery, Output, OutputContext, OutputGone};
 use crate::config::Section;
 use crate::event::{Batch, Documents};
@@ -43,17 +44,20 @@ pub fn read_options(section: &mut Section) -> StdoutOptions {
 /// # Errors
 /// Never; it is a `Result` as that of the other outputs.
 pub fn open(options: StdoutOptions, _context: OutputContext) -> Result<Box<dyn Output>> {
-    Ok(Box::new(Stdout { options }))
+    Ok(Box::new(Stdout { options, turns: Turns::default() }))
 }
 
 struct Stdout {
     options: StdoutOptions,
+    turns: Turns,
 }
 
 impl Output for Stdout {
     fn send(&self, events: Arc<Batch>) -> BoxFuture<'_, Result<Delivery>> {
         let codec = self.options.codec;
+        let mut turn = self.turns.take();
         async move {
+            turn.come().await;
             let delivered = events.rows() as u64;
             let written = tokio::task::spawn_blocking(move || {
                 let text = text_of(&events, codec);
