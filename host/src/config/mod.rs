@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use serde_json::Value as Json;
+
 pub use ends::{InputConfig, OutputConfig, OutputOptions};
 pub use filter::{CommonOptions, Component, FilterStep, Limits, OnFailure, filter_from_json};
 pub use nearest::did_you_mean;
@@ -55,15 +57,20 @@ impl Config {
         if step.places.is_nested_table(pointer) {
             let mut tokens = pointer.split('/').skip(1);
             if let (Some(option), Some(key)) = (tokens.next(), tokens.next()) {
-                let explained = section::nested_table(option, key);
+                let inner = step.options.get(option).and_then(|map| map.get(key)).and_then(Json::as_object);
+                let inner = inner.and_then(|map| map.keys().next()).map_or("…", String::as_str);
+                let explained = section::nested_table(option, key, inner);
                 message = format!("{}: {message}", explained.0);
                 fix = explained.1;
             }
         }
+        // Of an unknown option the key is what is wrong, of a known one the value.
+        let key = step.places.key(pointer).filter(|_| message.starts_with("unknown option"));
+        let place = key.or_else(|| step.places.find(pointer));
         Problem {
             severity: Severity::Error,
             file: self.file.clone(),
-            span: step.places.find(pointer).or_else(|| Some(step.span.clone())),
+            span: place.or_else(|| Some(step.span.clone())),
             message,
             fix,
         }

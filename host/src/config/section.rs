@@ -138,7 +138,7 @@ impl Section {
             match element.value {
                 Value::Text(text) => texts.push(text),
                 _ => {
-                    self.wrong_kind::<()>(key, &element, "a list of texts", "write it in quotes");
+                    self.wrong_element(key, &element, "write it in quotes");
                 }
             }
         }
@@ -158,9 +158,7 @@ impl Section {
                 Value::Boolean(value) => words.push(value.to_string()),
                 _ => match number_or_text(&element) {
                     Some(text) => words.push(text),
-                    None => {
-                        self.wrong_kind::<()>(key, &element, "a list of texts", "write [\"…\", \"…\"]");
-                    }
+                    None => self.wrong_element(key, &element, "write [\"…\", \"…\"]"),
                 },
             }
         }
@@ -379,8 +377,9 @@ impl Section {
         };
         let mut map = Vec::with_capacity(entries.len());
         for entry in entries {
-            if matches!(entry.value.value, Value::Table(_)) {
-                let (message, fix) = nested_table(key, &entry.key);
+            if let Value::Table(inner) = &entry.value.value {
+                let inner = inner.first().map_or("…", |entry| entry.key.as_str());
+                let (message, fix) = nested_table(key, &entry.key, inner);
                 self.report(entry.value.span.clone(), message, fix);
                 continue;
             }
@@ -405,7 +404,9 @@ impl Section {
             if is_unset(&entry.value) {
                 continue;
             }
-            let value = entry.value.to_json(&format!("/{}", pointer_token(&entry.key)), &mut places);
+            let pointer = format!("/{}", pointer_token(&entry.key));
+            places.add_key(&pointer, entry.key_span.clone());
+            let value = entry.value.to_json(&pointer, &mut places);
             if !self.asked.contains(&entry.key) {
                 rest.insert(entry.key.clone(), value);
             }
@@ -492,6 +493,11 @@ impl Section {
         None
     }
 
+    fn wrong_element(&self, key: &str, element: &Node, fix: &str) {
+        let message = format!("`{key}` must hold texts, not {}", element.kind());
+        self.report(element.span.clone(), message, fix.to_owned());
+    }
+
     fn report(&self, span: Range<usize>, message: String, fix: String) {
         self.push(Severity::Error, span, message, fix);
     }
@@ -523,13 +529,13 @@ impl Drop for Section {
     }
 }
 
-/// What to say of a table where a flat map is wanted.
-pub(super) fn nested_table(option: &str, key: &str) -> (String, String) {
+/// What to say of `option.key.inner = …` where a flat map is wanted.
+pub(super) fn nested_table(option: &str, key: &str, inner: &str) -> (String, String) {
     (
         format!("`{option}.{key}` is a table inside a map"),
         format!(
-            "in TOML, a dot makes a table; quote the name: `{option}.\"{key}.…\" = …` for a field with a dot in its \
-             name, `{option}.\"[{key}][…]\" = …` for a field inside `{key}`"
+            "in TOML a dot makes a table; write `{option}.\"[{key}][{inner}]\" = …` for the field `{inner}` inside `{key}`, \
+             `{option}.\"{key}.{inner}\" = …` for a field with a dot in its name"
         ),
     )
 }

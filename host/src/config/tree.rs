@@ -114,12 +114,17 @@ pub(super) fn pointer_token(key: &str) -> String {
 #[derive(Clone, Debug, Default)]
 pub struct Places {
     spans: Vec<(String, Range<usize>)>,
+    keys: Vec<(String, Range<usize>)>,
     tables: Vec<String>,
 }
 
 impl Places {
     pub(super) fn add(&mut self, pointer: &str, span: Range<usize>) {
         self.spans.push((pointer.to_owned(), span));
+    }
+
+    pub(super) fn add_key(&mut self, pointer: &str, span: Range<usize>) {
+        self.keys.push((pointer.to_owned(), span));
     }
 
     fn add_table(&mut self, pointer: &str) {
@@ -135,6 +140,12 @@ impl Places {
             }
             pointer = &pointer[..pointer.rfind('/')?];
         }
+    }
+
+    /// The place of the key of an option.
+    pub fn key(&self, pointer: &str) -> Option<Range<usize>> {
+        let found = self.keys.iter().find(|(known, _)| known == pointer);
+        found.map(|(_, span)| span.clone())
     }
 
     /// Whether the pointer leads to a table inside an option: `rename.a.b = …` makes one at `/rename/a`.
