@@ -2,7 +2,6 @@
 //! `Event`) over columns, in which a map is its leaves and a list is a JSON cell. This is the general way, a row at a
 //! time; whole columns are moved by `filter` and `decorate` where no rule is touched.
 
-use chrono::{DateTime, SecondsFormat};
 use serde_json::Value as Json;
 use weir_filter::{FieldReference, Value};
 
@@ -202,16 +201,10 @@ pub fn json_of(value: Value<'_>) -> Json {
         Value::Integer(value) => Json::from(value),
         Value::Float(value) => Json::from(value),
         Value::Text(text) => Json::from(text),
-        Value::Timestamp(nanoseconds) => Json::from(timestamp_text(nanoseconds)),
+        Value::Timestamp(nanoseconds) => Json::from(weir_filter::timestamp::to_text(nanoseconds)),
         Value::Json(text) => serde_json::from_str(text).unwrap_or(Json::Null),
         Value::Object => Json::Object(serde_json::Map::new()),
     }
-}
-
-/// Logstash's text of a timestamp: UTC with 3, 6 or 9 decimals, the fewest that are exact.
-fn timestamp_text(nanoseconds: i64) -> String {
-    let format = if nanoseconds % 1_000_000 == 0 { SecondsFormat::Millis } else { SecondsFormat::AutoSi };
-    DateTime::from_timestamp_nanos(nanoseconds).to_rfc3339_opts(format, true)
 }
 
 enum Written {

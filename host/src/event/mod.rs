@@ -3,10 +3,12 @@
 
 mod batch;
 pub mod condition;
+pub mod decorate;
 pub mod document;
 pub mod fields;
 mod names;
 mod row_set;
+pub mod sprintf;
 
 pub use batch::{Batch, Cell, Identity, Kind};
 pub use document::Documents;
