@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::filter::numbered;
+use serde_json::Value as Json;
+use weir_filter::FieldReference;
+
+use super::filter::{Component, FilterStep, numbered};
 use super::section::Section;
 use crate::input::{self, InputOptions, Source};
 use crate::output::dead_letter::DeadLetterPlace;
@@ -75,8 +78,12 @@ pub(super) fn read_inputs(sections: Vec<Section>, state_dir: bool) -> Vec<InputC
     inputs
 }
 
-/// Reads all outputs. `ecs_compatibility` is the pipeline's.
-pub(super) fn read_outputs(sections: Vec<Section>, ecs_compatibility: &str) -> Vec<OutputConfig> {
+/// Reads all outputs. `ecs_compatibility` is the pipeline's, `filters` are those before them.
+pub(super) fn read_outputs(
+    sections: Vec<Section>,
+    ecs_compatibility: &str,
+    filters: &[FilterStep],
+) -> Vec<OutputConfig> {
     let mut outputs: Vec<OutputConfig> = Vec::with_capacity(sections.len());
     for mut section in sections {
         section.require("type");
@@ -86,6 +93,7 @@ pub(super) fn read_outputs(sections: Vec<Section>, ecs_compatibility: &str) -> V
         };
         let options = match kind.as_str() {
             "elasticsearch" => {
+                warn_of_short_ids(&mut section, filters);
                 let options = elasticsearch::read_options(&mut section, ecs_compatibility);
                 OutputOptions::Elasticsearch(Box::new(options))
             }
@@ -110,6 +118,28 @@ fn read_name(section: &mut Section, kind: &str, taken: &[String]) -> String {
         section.problem("id", &format!("the id {id:?} is empty or taken"), "give it a name of its own");
     }
     id
+}
+
+/// A `document_id` of 32 bits alone makes different events one document: from 77,000 documents in an index on it is more
+/// likely than not that two have met (the birthday problem).
+fn warn_of_short_ids(section: &mut Section, filters: &[FilterStep]) {
+    let Some(id) = section.text("document_id") else { return };
+    let Some(field) = id.strip_prefix("%{").and_then(|id| id.strip_suffix('}')) else { return };
+    let Ok(field) = FieldReference::parse(field) else { return };
+    for step in filters {
+        let text = |name: &str| step.options.get(name).and_then(Json::as_str);
+        let target = FieldReference::parse(text("target").unwrap_or("fingerprint"));
+        if step.component == Component::BuiltIn("fingerprint".to_owned())
+            && text("method") == Some("MURMUR3")
+            && target.is_ok_and(|target| target == field)
+        {
+            section.warning(
+                "document_id",
+                "document ids of 32 bits collide: events that differ become one document, and equal lines too",
+                "leave document_id out, and ids are made from the events' own; or use method = \"MURMUR3_128\" or \"SHA256\"",
+            );
+        }
+    }
 }
 
 fn read_dead_letter(section: &mut Section) -> Option<DeadLetterPlace> {

@@ -122,10 +122,11 @@ pub fn read(path: &Path, text: String, variables: &Variables, secrets: &Secrets)
         }
     }
     let pipeline_config = pipeline::read_pipeline(&mut pipeline, &stem);
+    let filters = filter::read_filters(root.sections("filter"));
     let config = Config {
         inputs: ends::read_inputs(root.sections("input"), pipeline_config.state_dir.is_some()),
-        filters: filter::read_filters(root.sections("filter")),
-        outputs: ends::read_outputs(root.sections("output"), &pipeline_config.ecs_compatibility),
+        outputs: ends::read_outputs(root.sections("output"), &pipeline_config.ecs_compatibility, &filters),
+        filters,
         pipeline: pipeline_config,
         file,
         secrets: secrets.clone(),
