@@ -1,1 +1,274 @@
-//! The date filter.
+//! The date filter: parses a time out of a field, as Logstash's filter of that name does. This file is the filter itself:
+//! its options, and what becomes of an event. How a value is read is left to `format` and the modules below it.
+
+mod calendar;
+mod fields;
+mod format;
+mod iso8601;
+mod names;
+mod numeric;
+mod pattern;
+mod pattern_reader;
+mod reader;
+mod zone;
+
+use weir_filter::{
+    Event, Failure, Field, FieldReference, Filter, OptionDescription, OptionKind, Options, Outcome, Plan,
+    Problems, Template, Value,
+};
+
+use crate::calendar::{DAY, date_from_days, week_of_days};
+use crate::format::{Attempt, Clock, Format};
+use crate::names::Locale;
+use crate::pattern::Pattern;
+use crate::zone::Zone;
+
+/// The date filter.
+#[derive(Debug)]
+pub struct Date {
+    source: Field,
+    target: Field,
+    formats: Vec<Format>,
+    zone: ZoneOption,
+    /// The pipeline's zone, in which texts without a year are compared with now.
+    home: Zone,
+}
+
+/// Where a text is local that names no zone.
+#[derive(Debug)]
+enum ZoneOption {
+    Fixed(Zone),
+    /// Said by each event.
+    OfEvent {
+        id: Template,
+        text: String,
+        known_text: String,
+        known: Option<Zone>,
+    },
+}
+
+impl Filter for Date {
+    const NAME: &'static str = "date";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const SUMMARY: &'static str = "parses a time out of a field, into @timestamp or another field";
+    const MANUAL: &'static str = include_str!("manual.md");
+    const OPTIONS: &'static [OptionDescription] = &[
+        OptionDescription {
+            name: "match",
+            kind: OptionKind::List,
+            default: None,
+            required: true,
+            doc: "The field to read, then the formats to try, in their order: `ISO8601`, `UNIX`, `UNIX_MS`, `TAI64N` or \
+                  a Joda pattern.",
+            example: "match = [\"timestamp\", \"ISO8601\", \"dd/MMM/yyyy:HH:mm:ss Z\"]",
+        },
+        OptionDescription {
+            name: "target",
+            kind: OptionKind::Text,
+            default: Some("\"@timestamp\""),
+            required: false,
+            doc: "The field that gets the time.",
+            example: "target = \"[event][start]\"",
+        },
+        OptionDescription {
+            name: "timezone",
+            kind: OptionKind::Text,
+            default: None,
+            required: false,
+            doc: "The zone of texts that name none: an id or an offset, or `%{…}` for one that each event says. Default: \
+                  the pipeline's `timezone`.",
+            example: "timezone = \"Asia/Tokyo\"",
+        },
+        OptionDescription {
+            name: "locale",
+            kind: OptionKind::Text,
+            default: None,
+            required: false,
+            doc: "The language of month and weekday names, as a BCP 47 tag. Default: the pipeline's `locale`.",
+            example: "locale = \"fr-CA\"",
+        },
+        OptionDescription {
+            name: "tag_on_failure",
+            kind: OptionKind::List,
+            default: Some("[\"_dateparsefailure\"]"),
+            required: false,
+            doc: "The tags of an event whose field has none of the formats.",
+            example: "tag_on_failure = [\"_dateparsefailure\"]",
+        },
+    ];
+
+    fn configure(options: &Options, plan: &mut Plan) -> Result<Self, Problems> {
+        let mut problems = Problems::new();
+        let texts = options.texts("match");
+        if texts.len() < 2 || options.list("match").iter().any(|entry| entry.is_object() || entry.is_array())
+        {
+            problems.push(
+                "/match",
+                "match takes a field and at least one format",
+                "for example: match = [\"timestamp\", \"ISO8601\"]",
+            );
+            return Err(problems);
+        }
+        let home_id = &options.environment().timezone;
+        let home = Zone::parse(home_id).unwrap_or_else(|| {
+            problems.push("", format!("the pipeline's timezone {home_id:?} is not known"), zone_fix(home_id));
+            Zone::Fixed(0)
+        });
+        let formats = read_formats(&texts, options, &home, &mut problems);
+        let needs_zone = formats.iter().any(Format::needs_zone);
+        let zone = match options.text("timezone") {
+            Some(id) if id.contains("%{") => {
+                let id = plan.template(id);
+                if let Some(problem) = id.problem() {
+                    problems.push("/timezone", problem, "");
+                }
+                ZoneOption::OfEvent { id, text: String::new(), known_text: String::new(), known: None }
+            }
+            Some(id) => ZoneOption::Fixed(Zone::parse(id).unwrap_or_else(|| {
+                // Logstash never looks at the zone where all formats are numeric.
+                if needs_zone {
+                    problems.push("/timezone", format!("the time zone {id:?} is not known"), zone_fix(id));
+                }
+                Zone::Fixed(0)
+            })),
+            None => ZoneOption::Fixed(home.clone()),
+        };
+        let source = reference("/match/0", &texts[0], &mut problems);
+        let target_text = options.text("target").unwrap_or("@timestamp");
+        let target = reference("/target", target_text, &mut problems);
+        let (Some(source), Some(target)) = (source, target) else { return Err(problems) };
+        if target.fragments()[0] == "tags" {
+            let fix = "name another field; tags holds texts";
+            problems.push("/target", format!("the target {target_text:?} cannot hold a time"), fix);
+        }
+        plan.failure_tags(&options.texts("tag_on_failure"));
+        let filter = Date { source: plan.read(&source), target: plan.write(&target), formats, zone, home };
+        problems.into_result(filter)
+    }
+
+    fn filter(&mut self, event: &mut Event<'_>) -> Result<Outcome, Failure> {
+        let value = match event.get(self.source) {
+            None | Some(Value::Null) => return Ok(Outcome::Ignored),
+            Some(value) => value,
+        };
+        let mut zone_known = false;
+        for format in &mut self.formats {
+            if !zone_known && format.needs_zone() {
+                self.zone.look_at(event)?;
+                zone_known = true;
+            }
+            let clock = Clock { now: &|| event.now().div_euclid(1_000_000), zone: &self.home };
+            match format.instant_of(value, self.zone.known(), &clock) {
+                Attempt::Instant(millis) => {
+                    set_time(event, self.target, millis)?;
+                    return Ok(Outcome::Matched);
+                }
+                Attempt::Next => {}
+                Attempt::Stop => return Err(Failure::new("the text is too short for TAI64N")),
+            }
+        }
+        Err(Failure::new("the value has none of the formats of match"))
+    }
+}
+
+impl ZoneOption {
+    /// Reads the zone that an event says, where that is how it is known.
+    fn look_at(&mut self, event: &Event<'_>) -> Result<(), Failure> {
+        if let ZoneOption::OfEvent { id, text, known_text, known } = self {
+            text.clear();
+            event.render_into(id, text)?;
+            if known.is_none() || text != known_text {
+                *known = Zone::parse(text);
+                std::mem::swap(text, known_text);
+            }
+        }
+        Ok(())
+    }
+
+    /// The zone that holds; none where an event says one that does not exist.
+    fn known(&self) -> Option<&Zone> {
+        match self {
+            ZoneOption::Fixed(zone) => Some(zone),
+            ZoneOption::OfEvent { known, .. } => known.as_ref(),
+        }
+    }
+}
+
+/// The formats, compiled. What `match` names first is the field.
+fn read_formats(texts: &[String], options: &Options, home: &Zone, problems: &mut Problems) -> Vec<Format> {
+    let locale = Locale::of_tag(options.text("locale").unwrap_or(&options.environment().locale));
+    // Without a locale of its own, a filter whose pipeline is not English tries English names too.
+    let english = (!options.is_set("locale") && !locale.is_english()).then(|| Locale::of_tag("en"));
+    let now = weir_filter::host::now().div_euclid(1_000_000);
+    let today = (now + home.offset_at(now)).div_euclid(DAY);
+    let (year, week_year) = (date_from_days(today).0, week_of_days(today).0);
+    let mut formats = Vec::with_capacity(texts.len() - 1);
+    for (index, text) in texts.iter().enumerate().skip(1) {
+        let pointer = format!("/match/{index}");
+        match text.as_str() {
+            "ISO8601" => formats.push(Format::Iso8601),
+            "UNIX" => formats.push(Format::Unix),
+            "UNIX_MS" => formats.push(Format::UnixMs),
+            "TAI64N" => formats.push(Format::Tai64n),
+            pattern => {
+                let has_names = pattern.contains("MMM") || pattern.contains('E');
+                for locale in [Some(&locale), english.as_ref().filter(|_| has_names)].into_iter().flatten() {
+                    match Pattern::compile(pattern, locale, year, week_year) {
+                        Ok(compiled) => formats.push(Format::Pattern(Box::new(compiled))),
+                        Err(refused) => {
+                            let (message, fix) = (refused.message, refused.fix);
+                            problems.push(pointer, format!("the format {pattern:?}: {message}"), fix);
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    formats
+}
+
+fn reference(pointer: &str, text: &str, problems: &mut Problems) -> Option<FieldReference> {
+    match FieldReference::parse(text) {
+        Ok(reference) => Some(reference),
+        Err(message) => {
+            problems.push(pointer, message, "write a name, or [a][b] for a field within a field");
+            None
+        }
+    }
+}
+
+fn zone_fix(id: &str) -> String {
+    match zone::most_alike(id) {
+        Some(name) => format!("did you mean {name:?}?"),
+        None => "write an id such as \"Europe/Paris\" or an offset such as \"+02:00\"".to_owned(),
+    }
+}
+
+/// Sets the target. A time that a timestamp does not reach (before the end of 1677 or after the beginning of 2262) is
+/// set as its text, which is what an output would write of it.
+fn set_time(event: &mut Event<'_>, target: Field, millis: i64) -> Result<(), Failure> {
+    match millis.checked_mul(1_000_000) {
+        Some(nanoseconds) => event.set(target, Value::Timestamp(nanoseconds)),
+        None => event.set_any(target, timestamp_text(millis).as_str()),
+    }
+}
+
+/// Logstash's text form of a timestamp: in UTC, years beyond four digits with a sign.
+fn timestamp_text(millis: i64) -> String {
+    let (year, month, day) = date_from_days(millis.div_euclid(DAY));
+    let sign = match year {
+        ..0 => "-",
+        0..=9_999 => "",
+        _ => "+",
+    };
+    let time = millis.rem_euclid(DAY);
+    let (hour, minute, second) = (time / 3_600_000, time / 60_000 % 60, time / 1_000 % 60);
+    format!(
+        "{sign}{:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z",
+        year.unsigned_abs(),
+        time % 1_000
+    )
+}
+
+weir_filter::export!(Date);
