@@ -3,9 +3,14 @@
 
 pub mod cloudwatch;
 pub mod elasticsearch;
+pub mod http_client;
 pub mod http_server;
 pub mod mmdb;
+pub mod servers;
 pub mod sigv4;
+pub mod sigv4_proxy;
 
 pub use cloudwatch::FakeCloudWatch;
 pub use elasticsearch::FakeElasticsearch;
+pub use servers::Server;
+pub use sigv4_proxy::SigV4Proxy;
