@@ -63,6 +63,16 @@ impl<'b> Event<'b> {
         self.work.find_or_add(reference)
     }
 
+    /// Shows all fields that are known of the event: with [`crate::Plan::everything_read`] all it has, value by value.
+    /// A map shows as what is in it, but for an empty one, and for those that the plan reads whole.
+    pub fn for_each_field(&self, mut show: impl FnMut(&FieldReference, Value<'b>)) {
+        for (index, info) in self.work.fields.iter().enumerate() {
+            if let Some(value) = self.get(Field(index as u32)).filter(|value| *value != Value::Object) {
+                show(&info.reference, value);
+            }
+        }
+    }
+
     /// Sets a field.
     ///
     /// # Errors
@@ -217,12 +227,21 @@ impl<'b> Event<'b> {
 
     /// The value of a field, with what was changed below it, or what a list or map above it holds.
     fn with_what_lies_around(&self, field: Field, own: Option<Value<'b>>) -> Option<Value<'b>> {
+        let info = self.work.fields.get(field);
+        // An element of a list that was changed is what the list holds now.
+        for above in info.above.iter().rev() {
+            if let Change::Set(placed @ Placed::Json(..)) = self.change(*above)
+                && let Some(Value::Json(text)) = self.value_of(placed)
+                && text.starts_with('[')
+            {
+                return self.found_in(text, *above, field);
+            }
+        }
         if !matches!(own, None | Some(Value::Object))
             && !matches!(own, Some(Value::Json(text)) if is_map(text))
         {
             return own;
         }
-        let info = self.work.fields.get(field);
         // A field that the host was not asked for is what is known of the fields around it.
         let unasked = self.incoming.column(field.index()).is_none();
         let changed_below = info.below.iter().any(|below| self.change(*below) != Change::None);
@@ -240,10 +259,7 @@ impl<'b> Event<'b> {
                 return None;
             }
             if let Some(Value::Json(text)) = self.own(*above) {
-                let depth = self.work.fields.get(*above).reference.fragments().len();
-                let around: Json = serde_json::from_str(text).ok()?;
-                let found = json::find(&around, &info.reference.fragments()[depth..])?;
-                return Some(self.kept(found));
+                return self.found_in(text, *above, field);
             }
         }
         None
@@ -279,6 +295,14 @@ impl<'b> Event<'b> {
             (true, false) => Some(Value::Object),
             (true, true) => Some(Value::Json(self.scratch.keep(map.to_string()))),
         }
+    }
+
+    /// What a list or map in the field `above` holds of a field below.
+    fn found_in(&self, text: &str, above: Field, field: Field) -> Option<Value<'b>> {
+        let depth = self.work.fields.get(above).reference.fragments().len();
+        let around: Json = serde_json::from_str(text).ok()?;
+        let found = json::find(&around, &self.work.fields.get(field).reference.fragments()[depth..])?;
+        Some(self.kept(found))
     }
 
     fn kept(&self, json: &Json) -> Value<'b> {
@@ -393,6 +417,11 @@ impl<'b> Event<'b> {
         };
         for index in 0..self.work.fields.get(field).below.len() {
             let below = self.work.fields.get(field).below[index];
+            if around.is_array() {
+                // A list is one value: what is in it is read from there, and never sent by itself.
+                self.work.outgoing[below.index()].forget(self.row);
+                continue;
+            }
             let path = &self.work.fields.get(below).reference.fragments()[depth..];
             match json::find(&around, path) {
                 Some(found) if !found.is_object() => {

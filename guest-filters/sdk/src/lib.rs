@@ -69,6 +69,7 @@ pub mod patterns;
 mod plan;
 mod problems;
 mod row_mask;
+pub mod ruby_text;
 pub mod schema;
 mod scratch;
 pub mod template;

@@ -146,6 +146,12 @@ impl Outgoing {
         set_bit(&mut self.removed, row);
     }
 
+    /// Forgets what was set or removed in `row`.
+    pub(crate) fn forget(&mut self, row: usize) {
+        self.unset(row);
+        clear_bit(&mut self.removed, row);
+    }
+
     fn unset(&mut self, row: usize) {
         match &mut self.written {
             Written::Nothing => {}
