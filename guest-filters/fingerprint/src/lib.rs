@@ -1,1 +1,349 @@
-//! The fingerprint filter.
+//! The fingerprint filter: puts a hash of fields into a field. This module reads the options and decides what is
+//! hashed; the text of values is made in `canonical`, the methods are in `hash`, `network` and `punctuation`.
+
+mod canonical;
+mod hash;
+mod network;
+mod punctuation;
+
+use std::borrow::Cow;
+
+use serde_json::Value as Json;
+use weir_filter::{
+    Event, Failure, Field, FieldReference, Filter, OptionDescription, OptionKind, Options, Outcome, Plan,
+    Problems, Value, ruby_text,
+};
+
+use crate::canonical::{push_json, push_value, text_of_event};
+use crate::hash::{Algorithm, DigestFunction};
+
+/// The fingerprint filter.
+pub struct Fingerprint {
+    method: Method,
+    base64encode: bool,
+    sources: Sources,
+    target: Field,
+}
+
+enum Method {
+    Digest(DigestFunction),
+    Murmur3,
+    Murmur3_128,
+    /// The length of the prefix.
+    Ipv4Network(u32),
+    Uuid,
+    Punctuation,
+}
+
+enum Sources {
+    /// One hash for each; the last one stays.
+    Each(Vec<Field>),
+    /// One hash for all, with the names as they are written, sorted.
+    Concatenated(Vec<(String, Field)>),
+    /// One hash over the whole event.
+    AllFields,
+}
+
+impl Filter for Fingerprint {
+    const NAME: &'static str = "fingerprint";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const SUMMARY: &'static str = "Puts a hash of fields into a field";
+    const MANUAL: &'static str = include_str!("manual.md");
+    const OPTIONS: &'static [OptionDescription] = OPTIONS;
+
+    fn configure(options: &Options, plan: &mut Plan) -> Result<Self, Problems> {
+        let mut problems = Problems::new();
+        let method = read_method(options, &mut problems);
+        let sources = read_sources(options, &method, plan, &mut problems);
+        let ecs = options.text("ecs_compatibility").unwrap_or(&options.environment().ecs_compatibility)
+            != "disabled";
+        let target = options.text("target").unwrap_or(if ecs { "[event][hash]" } else { "fingerprint" });
+        let target = read_reference("/target", target, &mut problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        // With all fields, what the target held before is hashed too.
+        let target = if let Sources::AllFields = sources {
+            plan.read_write_whole(&target)
+        } else {
+            plan.write(&target)
+        };
+        Ok(Fingerprint { method, base64encode: options.boolean("base64encode"), sources, target })
+    }
+
+    fn filter(&mut self, event: &mut Event<'_>) -> Result<Outcome, Failure> {
+        if let Method::Uuid = self.method {
+            event.set(self.target, hash::uuid(random_bytes()).as_str())?;
+            return Ok(Outcome::Matched);
+        }
+        match &self.sources {
+            Sources::Each(fields) => {
+                for &field in fields {
+                    if let Some(value) = event.get(field) {
+                        self.store(event, value)?;
+                    }
+                }
+            }
+            Sources::Concatenated(named) => {
+                let mut text = String::new();
+                for (name, field) in named {
+                    push_member(&mut text, name, event.get(*field));
+                }
+                text.push('|');
+                self.store(event, Value::Text(&text))?;
+            }
+            Sources::AllFields => {
+                let text = text_of_event(event);
+                self.store(event, Value::Text(&text))?;
+            }
+        }
+        Ok(Outcome::Matched)
+    }
+}
+
+weir_filter::export!(Fingerprint);
+
+const METHODS: &[&str] = &[
+    "SHA1",
+    "SHA256",
+    "SHA384",
+    "SHA512",
+    "MD5",
+    "MURMUR3",
+    "MURMUR3_128",
+    "IPV4_NETWORK",
+    "UUID",
+    "PUNCTUATION",
+];
+
+const OPTIONS: &[OptionDescription] = &[
+    OptionDescription {
+        name: "source",
+        kind: OptionKind::List,
+        default: Some(r#"["message"]"#),
+        required: false,
+        doc: "The fields to hash",
+        example: r#"source = ["src_ip", "dst_ip"]"#,
+    },
+    OptionDescription {
+        name: "target",
+        kind: OptionKind::Text,
+        default: None,
+        required: false,
+        doc: "The field that gets the hash: `fingerprint`, or with ECS `[event][hash]`",
+        example: r#"target = "[@metadata][fingerprint]""#,
+    },
+    OptionDescription {
+        name: "method",
+        kind: OptionKind::Choice(METHODS),
+        default: Some(r#""SHA1""#),
+        required: false,
+        doc: "How to hash",
+        example: r#"method = "MURMUR3""#,
+    },
+    OptionDescription {
+        name: "key",
+        kind: OptionKind::Password,
+        default: None,
+        required: false,
+        doc: "The key of an HMAC (`SHA…`, `MD5`), or the length of the prefix (`IPV4_NETWORK`)",
+        example: r#"key = "${HMAC_KEY}""#,
+    },
+    OptionDescription {
+        name: "base64encode",
+        kind: OptionKind::Boolean,
+        default: Some("false"),
+        required: false,
+        doc: "Base64 instead of hexadecimal digits",
+        example: "base64encode = true",
+    },
+    OptionDescription {
+        name: "concatenate_sources",
+        kind: OptionKind::Boolean,
+        default: Some("false"),
+        required: false,
+        doc: "One hash over the names and values of all sources",
+        example: "concatenate_sources = true",
+    },
+    OptionDescription {
+        name: "concatenate_all_fields",
+        kind: OptionKind::Boolean,
+        default: Some("false"),
+        required: false,
+        doc: "One hash over the names and values of all fields of the event",
+        example: "concatenate_all_fields = true",
+    },
+    OptionDescription {
+        name: "ecs_compatibility",
+        kind: OptionKind::Choice(&["disabled", "v1", "v8"]),
+        default: None,
+        required: false,
+        doc: "Decides the default target; the pipeline's unless set",
+        example: r#"ecs_compatibility = "v8""#,
+    },
+];
+
+fn read_method(options: &Options, problems: &mut Problems) -> Method {
+    let key = options.text("key");
+    let digest = |algorithm| Method::Digest(DigestFunction::new(algorithm, key));
+    match options.text("method") {
+        Some("SHA256") => digest(Algorithm::Sha256),
+        Some("SHA384") => digest(Algorithm::Sha384),
+        Some("SHA512") => digest(Algorithm::Sha512),
+        Some("MD5") => digest(Algorithm::Md5),
+        Some("MURMUR3") => Method::Murmur3,
+        Some("MURMUR3_128") => Method::Murmur3_128,
+        Some("UUID") => Method::Uuid,
+        Some("PUNCTUATION") => Method::Punctuation,
+        Some("IPV4_NETWORK") => {
+            if key.is_none() {
+                let message = "method IPV4_NETWORK needs a key, the length of the prefix";
+                problems.push("/method", message, "for example: key = \"24\"");
+            }
+            Method::Ipv4Network(network::prefix_of_key(key.unwrap_or("")))
+        }
+        _ => digest(Algorithm::Sha1),
+    }
+}
+
+fn read_sources(options: &Options, method: &Method, plan: &mut Plan, problems: &mut Problems) -> Sources {
+    if let Method::Uuid = method {
+        return Sources::Each(Vec::new());
+    }
+    let one_by_one = matches!(method, Method::Punctuation);
+    if options.boolean("concatenate_all_fields") && !one_by_one {
+        plan.everything_read();
+        return Sources::AllFields;
+    }
+    let mut names = options.texts("source");
+    let concatenated = options.boolean("concatenate_sources") && !one_by_one;
+    if concatenated || one_by_one {
+        names.sort();
+    }
+    let mut named = Vec::with_capacity(names.len());
+    for name in names {
+        let reference = read_reference("/source", &name, problems);
+        named.push((name, plan.read_whole(&reference)));
+    }
+    if concatenated {
+        return Sources::Concatenated(named);
+    }
+    Sources::Each(named.into_iter().map(|(_, field)| field).collect())
+}
+
+fn read_reference(pointer: &str, text: &str, problems: &mut Problems) -> FieldReference {
+    FieldReference::parse(text).unwrap_or_else(|message| {
+        problems.push(pointer, message, "write name, or [a][b]");
+        FieldReference::from_fragments([text])
+    })
+}
+
+impl Fingerprint {
+    /// Hashes a value into the target; a list becomes a list of hashes.
+    fn store(&self, event: &mut Event<'_>, value: Value<'_>) -> Result<(), Failure> {
+        if let Value::Json(json) = value
+            && !matches!(self.method, Method::Punctuation)
+            && let Ok(Json::Array(list)) = serde_json::from_str(json)
+        {
+            let mut hashes = Vec::with_capacity(list.len());
+            for element in &list {
+                let text;
+                let value = match ruby_text::scalar_of_json(element) {
+                    Some(value) => value,
+                    None => {
+                        let mut canonical = String::new();
+                        push_json(&mut canonical, element);
+                        text = canonical;
+                        Value::Text(&text)
+                    }
+                };
+                hashes.push(match self.hash(value)? {
+                    Hash::Number(number) => Json::from(number),
+                    Hash::Text(text) => Json::String(text),
+                });
+            }
+            return event.set_json(self.target, &Json::Array(hashes));
+        }
+        match self.hash(value)? {
+            Hash::Number(number) => event.set(self.target, number),
+            Hash::Text(text) => event.set(self.target, text.as_str()),
+        }
+    }
+
+    fn hash(&self, value: Value<'_>) -> Result<Hash, Failure> {
+        Ok(match &self.method {
+            Method::Digest(function) => Hash::Text(function.digest(&text_of(value), self.base64encode)),
+            Method::Murmur3 => Hash::Number(match integer_bytes(value) {
+                Some(bytes) => hash::murmur3(&bytes),
+                None => hash::murmur3(text_of(value).as_bytes()),
+            }),
+            Method::Murmur3_128 => Hash::Text(match integer_bytes(value) {
+                Some(bytes) if is_small(value) => hash::murmur3_128(&bytes[..4], self.base64encode),
+                Some(bytes) => hash::murmur3_128(&bytes, self.base64encode),
+                None => hash::murmur3_128(text_of(value).as_bytes(), self.base64encode),
+            }),
+            Method::Ipv4Network(prefix) => match value {
+                Value::Text(text) => Hash::Text(network::network_of(text, *prefix).map_err(Failure::new)?),
+                _ => return Err(Failure::new("the source of IPV4_NETWORK is not a text")),
+            },
+            Method::Punctuation => match value {
+                Value::Text(text) => Hash::Text(punctuation::punctuation_of(text)),
+                _ => return Err(Failure::new("the source of PUNCTUATION is not a text")),
+            },
+            Method::Uuid => Hash::Text(hash::uuid(random_bytes())),
+        })
+    }
+}
+
+enum Hash {
+    Number(u32),
+    Text(String),
+}
+
+fn random_bytes() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    for (place, byte) in bytes.iter_mut().zip(weir_filter::host::random(16)) {
+        *place = byte;
+    }
+    bytes
+}
+
+fn text_of(value: Value<'_>) -> Cow<'_, str> {
+    if let Value::Text(text) = value {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::new();
+    push_value(&mut text, value);
+    Cow::Owned(text)
+}
+
+/// The 8 little-endian bytes of a whole number; of one beyond 64 bits the low ones.
+fn integer_bytes(value: Value<'_>) -> Option<[u8; 8]> {
+    match value {
+        Value::Integer(integer) => Some(integer.to_le_bytes()),
+        Value::Json(text) => {
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+                return None;
+            }
+            let low = digits
+                .bytes()
+                .fold(0_u64, |low, digit| low.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')));
+            Some(if text.starts_with('-') { low.wrapping_neg() } else { low }.to_le_bytes())
+        }
+        _ => None,
+    }
+}
+
+fn is_small(value: Value<'_>) -> bool {
+    matches!(value, Value::Integer(integer) if i32::try_from(integer).is_ok())
+}
+
+fn push_member(text: &mut String, name: &str, value: Option<Value<'_>>) {
+    text.push('|');
+    text.push_str(name);
+    text.push('|');
+    if let Some(value) = value {
+        push_value(text, value);
+    }
+}
