@@ -1,0 +1,25 @@
+//! Logstash's executed cases of mutate.
+
+#[path = "../../../tests/conformance/native.rs"]
+mod native;
+
+use weir_filter::{Environment, Filter, Options};
+use weir_mutate::Mutate;
+
+#[test]
+fn cases() {
+    let mut cases = native::read_cases("mutate.jsonl");
+    assert_eq!(cases.len(), 376);
+    cases.retain(|case| case.config.get("gsub").is_none());
+    assert_eq!(cases.len(), 376 - 39);
+    native::check_all::<Mutate>(&cases);
+}
+
+/// Until it is there: refused, and said so.
+#[test]
+fn gsub_is_refused() {
+    let options = r#"{"gsub": ["a", "b", "c"]}"#;
+    let problems =
+        Options::read(options, Mutate::OPTIONS, Environment::default()).expect_err("gsub is unknown");
+    assert!(problems.iter().any(|problem| problem.pointer == "/gsub"), "{problems:?}");
+}
