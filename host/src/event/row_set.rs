@@ -72,6 +72,13 @@ impl RowSet {
         }
     }
 
+    /// Draws the set from `rows` rows, of which there are no fewer than before. The new ones are not in it.
+    pub fn grow(&mut self, rows: usize) {
+        debug_assert!(rows >= self.rows);
+        self.bytes.resize(rows.div_ceil(8), 0);
+        self.rows = rows;
+    }
+
     /// How many rows are in the set.
     pub fn count(&self) -> usize {
         self.bytes.iter().map(|byte| byte.count_ones() as usize).sum()

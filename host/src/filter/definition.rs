@@ -2,13 +2,21 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 
+use super::built_in;
 use super::chain::Chain;
+use super::component::FilterCode;
 use super::counts::FilterCounts;
 use super::engine::Engine;
-use crate::config::FilterStep;
+use super::guest_state::GuestState;
+use super::instance::Instance;
+use super::interface;
+use super::plan::Plan;
+use crate::config::{Component, FilterStep, Limits, OnFailure};
+use crate::event::decorate::Decorations;
 use crate::event::{FieldNames, FieldReference};
 
 /// Where filters take the time from.
@@ -42,7 +50,8 @@ pub struct ChainEnvironment {
     pub ecs_compatibility: String,
     /// What relative paths in a guest's options are relative to: the pipeline file's folder.
     pub folder: PathBuf,
-    /// Address databases that are no files, by the names that options use instead of a path (`demo:addresses`).
+    /// Address databases that are no files, by the names that options use instead of a path. `demo:addresses` is there
+    /// unless it is taken out: a small table of documentation networks that comes with Weir.
     pub databases: Vec<(String, &'static [u8])>,
     /// The time.
     pub clock: Clock,
@@ -57,7 +66,7 @@ impl Default for ChainEnvironment {
             locale: "en".to_owned(),
             ecs_compatibility: "disabled".to_owned(),
             folder: PathBuf::from("."),
-            databases: Vec::new(),
+            databases: vec![("demo:addresses".to_owned(), built_in::DEMO_ADDRESSES)],
             clock: Clock::System,
             randomness: Randomness::System,
         }
@@ -79,7 +88,6 @@ pub struct FilterProblem {
 }
 
 /// One filter of a chain, loaded and configured.
-#[derive(Debug)]
 pub struct ConfiguredFilter {
     /// The step's id.
     pub id: Arc<str>,
@@ -93,12 +101,21 @@ pub struct ConfiguredFilter {
     pub stateful: bool,
     /// Its figures, of all workers together.
     pub counts: Arc<FilterCounts>,
+    pub(super) plan: Plan,
+    pub(super) on_error: OnFailure,
+    pub(super) on_trap: OnFailure,
+    pub(super) limits: Limits,
+    pub(super) decorations: Decorations,
+    code: Arc<FilterCode>,
+    options: String,
+    environment: Arc<ChainEnvironment>,
+    engine: Engine,
 }
 
 /// The filters of a pipeline, ready for any number of workers.
-#[derive(Debug)]
 pub struct ChainDefinition {
     filters: Vec<Arc<ConfiguredFilter>>,
+    warnings: Vec<FilterProblem>,
 }
 
 impl ChainDefinition {
@@ -108,26 +125,51 @@ impl ChainDefinition {
     /// # Errors
     /// Every problem of every step. A step's guest is only asked about its options when it could be loaded.
     pub fn build(
-        _engine: &Engine,
+        engine: &Engine,
         steps: &[FilterStep],
-        _environment: &ChainEnvironment,
-        _names: &mut FieldNames,
+        environment: &ChainEnvironment,
+        names: &mut FieldNames,
     ) -> Result<Self, Vec<FilterProblem>> {
-        let follows = |step| FilterProblem {
-            step,
-            pointer: "/use".to_owned(),
-            message: "the engine follows in the next commit".to_owned(),
-            fix: String::new(),
-        };
-        if steps.is_empty() {
-            return Ok(ChainDefinition { filters: Vec::new() });
+        let environment = Arc::new(environment.clone());
+        let mut filters = Vec::with_capacity(steps.len());
+        let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+        for (number, (step, code)) in steps.iter().zip(load_all(engine, steps)).enumerate() {
+            let common = &step.common;
+            let (decorations, doubtful) = Decorations::new(
+                &common.add_field,
+                &common.remove_field,
+                &common.add_tag,
+                &common.remove_tag,
+            );
+            let mut found = Problems { step: number, list: &mut warnings };
+            for (pointer, message) in doubtful {
+                found.push(&pointer, message, "");
+            }
+            let mut found = Problems { step: number, list: &mut problems };
+            let code = match code {
+                Ok(code) => code,
+                Err(error) => {
+                    found.push("/use", format!("{error:#}"), "");
+                    continue;
+                }
+            };
+            check_grants(step, &code, &mut found);
+            if let Some(filter) = configure(engine, step, code, decorations, &environment, names, &mut found)
+            {
+                filters.push(Arc::new(filter));
+            }
         }
-        Err((0..steps.len()).map(follows).collect())
+        if problems.is_empty() { Ok(ChainDefinition { filters, warnings }) } else { Err(problems) }
     }
 
     /// The filters, in order.
     pub fn filters(&self) -> &[Arc<ConfiguredFilter>] {
         &self.filters
+    }
+
+    /// What is allowed and can hardly be meant: common options that fail on every event.
+    pub fn warnings(&self) -> &[FilterProblem] {
+        &self.warnings
     }
 
     /// Whether one worker must see all batches in order.
@@ -139,10 +181,179 @@ impl ChainDefinition {
     ///
     /// # Errors
     /// When a guest that could be configured before now cannot.
-    pub fn start(self: &Arc<Self>) -> Result<Chain> {
-        if !self.filters.is_empty() {
-            bail!("the engine follows in the next commit");
+    pub fn start(&self) -> Result<Chain> {
+        Chain::start(&self.filters)
+    }
+}
+
+impl ConfiguredFilter {
+    /// A new instance, configured as the others of this filter are.
+    pub(super) fn instance(&self) -> Result<Instance> {
+        let state = GuestState::new(
+            self.id.clone(),
+            self.limits,
+            self.counts.clone(),
+            self.environment.clone(),
+            self.engine.databases().clone(),
+        );
+        let named = || format!("filter {}", self.id);
+        let mut instance = Instance::start(&self.code, state).with_context(named)?;
+        let environment = guest_environment(&self.environment, &self.decorations);
+        match instance.configure(&self.code, &self.options, environment).with_context(named)? {
+            Ok(_) => Ok(instance),
+            Err(problems) => {
+                let problems: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
+                anyhow::bail!(
+                    "filter {} does not take its options any more: {}",
+                    self.id,
+                    problems.join("; ")
+                )
+            }
         }
-        Ok(Chain {})
+    }
+
+    /// The time that a batch's filters are told.
+    pub(super) fn environment(&self) -> &ChainEnvironment {
+        &self.environment
+    }
+}
+
+struct Problems<'a> {
+    step: usize,
+    list: &'a mut Vec<FilterProblem>,
+}
+
+impl Problems<'_> {
+    fn push(&mut self, pointer: &str, message: impl Into<String>, fix: impl Into<String>) {
+        self.list.push(FilterProblem {
+            step: self.step,
+            pointer: pointer.to_owned(),
+            message: message.into(),
+            fix: fix.into(),
+        });
+    }
+}
+
+/// Loads the components of all steps, two at a time: compiling takes most of a start without a cache.
+fn load_all(engine: &Engine, steps: &[FilterStep]) -> Vec<Result<Arc<FilterCode>>> {
+    let components: Vec<&Component> = steps.iter().map(|step| &step.component).collect();
+    let mut distinct: Vec<&Component> = Vec::new();
+    for component in &components {
+        if !distinct.contains(component) {
+            distinct.push(component);
+        }
+    }
+    let next = AtomicUsize::new(0);
+    let load = || {
+        // Kept, so that the loads below find them.
+        let mut loaded = Vec::new();
+        while let Some(component) = distinct.get(next.fetch_add(1, Ordering::Relaxed)) {
+            loaded.extend(engine.load(component).ok());
+        }
+        loaded
+    };
+    let loaded = std::thread::scope(|scope| {
+        let other = scope.spawn(load);
+        let mut loaded = load();
+        // A thread that panicked has loaded nothing; what it was to load is loaded below.
+        loaded.extend(other.join().unwrap_or_default());
+        loaded
+    });
+    let codes = components.iter().map(|component| engine.load(component)).collect();
+    drop(loaded);
+    codes
+}
+
+/// What comes with Weir may have any kernel; what does not needs a word of the user's.
+fn check_grants(step: &FilterStep, code: &FilterCode, found: &mut Problems<'_>) {
+    let built_in = matches!(step.component, Component::BuiltIn(_));
+    for kernel in &code.kernels {
+        let granted = match &step.grants {
+            Some(grants) => grants.iter().any(|grant| grant == kernel),
+            None => built_in,
+        };
+        if !granted {
+            found.push(
+                "/use",
+                format!("this component imports weir:filter/{kernel}, which it was not granted"),
+                format!("if it may, write grants = [\"{kernel}\"]"),
+            );
+        }
+    }
+}
+
+fn configure(
+    engine: &Engine,
+    step: &FilterStep,
+    code: Arc<FilterCode>,
+    decorations: Decorations,
+    environment: &Arc<ChainEnvironment>,
+    names: &mut FieldNames,
+    found: &mut Problems<'_>,
+) -> Option<ConfiguredFilter> {
+    let id: Arc<str> = step.id.as_str().into();
+    let counts = Arc::<FilterCounts>::default();
+    let options = serde_json::Value::Object(step.options.clone()).to_string();
+    let state = GuestState::new(
+        id.clone(),
+        step.limits,
+        counts.clone(),
+        environment.clone(),
+        engine.databases().clone(),
+    );
+    let answer = Instance::start(&code, state).and_then(|mut instance| {
+        instance.configure(&code, &options, guest_environment(environment, &decorations))
+    });
+    let plan = match answer {
+        Ok(Ok(plan)) => Plan::new(plan, names),
+        Ok(Err(problems)) => {
+            if problems.is_empty() {
+                found.push("", "the filter refuses its options and does not say why", "");
+            }
+            for problem in problems {
+                found.push(&problem.pointer, problem.message, problem.fix);
+            }
+            return None;
+        }
+        Err(error) => Err(format!("{error:#}")),
+    };
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(message) => {
+            found.push("", message, "");
+            return None;
+        }
+    };
+    for reference in decorations.references() {
+        names.intern(&reference);
+    }
+    let references = |used: fn(&super::plan::PlannedField) -> bool| -> Vec<FieldReference> {
+        plan.fields.iter().filter(|field| used(field)).map(|field| field.reference.clone()).collect()
+    };
+    Some(ConfiguredFilter {
+        id,
+        reads: references(|field| field.read),
+        writes: references(|field| field.write),
+        everything: plan.reads_others || plan.writes_others,
+        stateful: plan.stateful,
+        counts,
+        plan,
+        on_error: step.on_error,
+        on_trap: step.on_trap,
+        limits: step.limits,
+        decorations,
+        code,
+        options,
+        environment: environment.clone(),
+        engine: engine.clone(),
+    })
+}
+
+fn guest_environment(environment: &ChainEnvironment, decorations: &Decorations) -> interface::Environment {
+    interface::Environment {
+        timezone: environment.timezone.clone(),
+        locale: environment.locale.clone(),
+        ecs_compatibility: environment.ecs_compatibility.clone(),
+        common_options: !decorations.is_empty(),
     }
 }

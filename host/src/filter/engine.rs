@@ -1,14 +1,47 @@
-//! Compiles and keeps components.
+//! The engine: wasmtime as it is set for filters, the clock that ends calls, and the components that were loaded.
+//! What one component must be like is in `component`, where compiled code is kept in `code_cache`.
 
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+use wasmtime::component::Linker;
+use wasmtime::{Config, OptLevel, WasmFeatures};
 
-use crate::config::Component;
+use super::addresses::Databases;
+use super::built_in;
+use super::code_cache::CodeCache;
+use super::component::FilterCode;
+use super::guest_state::GuestState;
+use super::host_functions;
+use super::instance::Instance;
+use crate::config::{Component, did_you_mean};
+
+/// How often the clock ticks that ends calls. A call ends at most one tick after its deadline.
+pub(super) const TICK: Duration = Duration::from_millis(5);
+
+/// The stack of a guest, in bytes.
+const STACK: usize = 512 << 10;
+
+/// The longest file that is taken for a component. Compiling a longer one would take minutes.
+const LONGEST_COMPONENT: u64 = 64 << 20;
 
 /// What compiles components and keeps their code; one for the process. Cloning is cheap.
 #[derive(Clone)]
-pub struct Engine {}
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    wasmtime: wasmtime::Engine,
+    linker: Linker<GuestState>,
+    cache: Option<CodeCache>,
+    loaded: Mutex<HashMap<[u8; 32], Weak<FilterCode>>>,
+    databases: Arc<Databases>,
+}
 
 /// What a filter says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,20 +66,138 @@ impl Engine {
     ///
     /// # Errors
     /// When the machine cannot run compiled WebAssembly.
-    pub fn new(_cache: Option<&Path>) -> Result<Self> {
-        Ok(Engine {})
+    pub fn new(cache: Option<&Path>) -> Result<Self> {
+        let wasmtime = wasmtime::Engine::new(&settings())
+            .map_err(|error| anyhow::Error::from(error).context("cannot start the WebAssembly engine"))?;
+        let linker = host_functions::linker(&wasmtime)?;
+        start_clock(&wasmtime)?;
+        let cache = cache.map(|folder| CodeCache::new(folder, &wasmtime));
+        let shared = Shared { wasmtime, linker, cache, loaded: Mutex::default(), databases: Arc::default() };
+        Ok(Engine { shared: Arc::new(shared) })
     }
 
-    /// The names of the filters that ship with Weir.
+    /// The names of the filters that ship with Weir, in alphabetical order.
     pub fn built_in() -> impl Iterator<Item = &'static str> {
-        std::iter::empty()
+        built_in::GUESTS.iter().map(|(name, _)| *name)
     }
 
     /// What a component says of itself.
     ///
     /// # Errors
     /// When it cannot be loaded (no such file, no WebAssembly, no component, another world) or breaks.
-    pub fn describe(&self, _component: &Component) -> Result<Manifest> {
-        bail!("the engine follows in the next commit")
+    pub fn describe(&self, component: &Component) -> Result<Manifest> {
+        let code = self.load(component)?;
+        let state = GuestState::for_description(&self.shared.databases);
+        let manifest = Instance::start(&code, state)?.describe(&code)?;
+        Ok(Manifest {
+            name: manifest.name,
+            version: manifest.version,
+            summary: manifest.summary,
+            options_schema: manifest.options_schema,
+            manual: manifest.manual,
+            state_version: manifest.state_version,
+        })
     }
+
+    /// Compiles a component, or finds that it was compiled before.
+    pub(super) fn load(&self, component: &Component) -> Result<Arc<FilterCode>> {
+        match component {
+            Component::BuiltIn(name) => match built_in::GUESTS.iter().find(|(known, _)| known == name) {
+                Some((_, bytes)) => self.load_bytes(bytes),
+                None => bail!(unknown_filter(name)),
+            },
+            Component::File(path) => {
+                let named = || path.display().to_string();
+                let length = path.metadata().with_context(named)?.len();
+                if length > LONGEST_COMPONENT {
+                    bail!(
+                        "{}: {length} bytes are too many for a filter (at most {LONGEST_COMPONENT})",
+                        named()
+                    );
+                }
+                let bytes = std::fs::read(path).with_context(named)?;
+                self.load_bytes(&bytes).with_context(named)
+            }
+        }
+    }
+
+    fn load_bytes(&self, bytes: &[u8]) -> Result<Arc<FilterCode>> {
+        let digest: [u8; 32] = Sha256::digest(bytes).into();
+        if let Some(code) = self.loaded().get(&digest).and_then(Weak::upgrade) {
+            return Ok(code);
+        }
+        // Not under the lock: two components may be compiled at once. Doing one twice by chance does no harm.
+        let shared = &self.shared;
+        let compiled =
+            FilterCode::compile(&shared.wasmtime, &shared.linker, shared.cache.as_ref(), bytes, digest)?;
+        let code = Arc::new(compiled);
+        let mut loaded = self.loaded();
+        loaded.retain(|_, code| code.strong_count() > 0);
+        loaded.insert(digest, Arc::downgrade(&code));
+        Ok(code)
+    }
+
+    fn loaded(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Weak<FilterCode>>> {
+        self.shared.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The address databases that are open.
+    pub(super) fn databases(&self) -> &Arc<Databases> {
+        &self.shared.databases
+    }
+}
+
+/// How guests are compiled and held (reasons and figures: ARCHITECTURE.md, "the boundary").
+fn settings() -> Config {
+    let mut config = Config::new();
+    config.wasm_component_model(true);
+    // A call from host to guest costs a third of what it does with it.
+    config.concurrency_support(false);
+    config.epoch_interruption(true);
+    config.max_wasm_stack(STACK);
+    config.cranelift_opt_level(OptLevel::Speed);
+    config.generate_address_map(false);
+    config.memory_init_cow(true);
+    config.wasm_simd(true);
+    // What no filter needs is a smaller surface when it is off; relaxed SIMD would also differ between machines.
+    config.wasm_relaxed_simd(false);
+    for feature in [
+        WasmFeatures::THREADS,
+        WasmFeatures::SHARED_EVERYTHING_THREADS,
+        WasmFeatures::MEMORY64,
+        WasmFeatures::GC,
+        WasmFeatures::FUNCTION_REFERENCES,
+        WasmFeatures::EXCEPTIONS,
+        WasmFeatures::STACK_SWITCHING,
+        WasmFeatures::CM_ASYNC,
+    ] {
+        config.wasm_features(feature, false);
+    }
+    config
+}
+
+/// Ticks as long as the engine is there.
+fn start_clock(engine: &wasmtime::Engine) -> Result<()> {
+    let engine = engine.weak();
+    let tick = move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(TICK);
+        }
+    };
+    std::thread::Builder::new().name("weir-epoch".to_owned()).spawn(tick).context("cannot start a thread")?;
+    Ok(())
+}
+
+fn unknown_filter(name: &str) -> String {
+    let names: Vec<&str> = Engine::built_in().collect();
+    let near = match did_you_mean(name, &names) {
+        Some(near) => format!("did you mean {near:?}? "),
+        None => String::new(),
+    };
+    format!(
+        "there is no built-in filter {name:?}; {near}built in are {}; a file is named by a path that ends in .wasm",
+        names.join(", ")
+    )
 }

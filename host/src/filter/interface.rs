@@ -89,6 +89,7 @@ pub(super) struct Batch<'a> {
 #[derive(ComponentType, Lift, Clone, Copy, Debug, PartialEq, Eq)]
 #[component(enum)]
 #[repr(u8)]
+#[expect(dead_code, reason = "guests make them")]
 pub(super) enum Outcome {
     #[component(name = "matched")]
     Matched,
@@ -123,6 +124,7 @@ pub(super) struct Answer {
 #[derive(ComponentType, Lift, Clone, Copy, Debug, PartialEq, Eq)]
 #[component(enum)]
 #[repr(u8)]
+#[expect(dead_code, reason = "guests make them")]
 pub(super) enum Extent {
     #[component(name = "one")]
     One,
@@ -193,6 +195,7 @@ pub(super) struct Manifest {
 #[derive(ComponentType, Lift, Clone, Copy, Debug)]
 #[component(enum)]
 #[repr(u8)]
+#[expect(dead_code, reason = "guests make them")]
 pub(super) enum Level {
     #[component(name = "debug")]
     Debug,

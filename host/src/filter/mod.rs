@@ -5,14 +5,27 @@
 //! pipeline and says every problem at once; [`ChainDefinition::start`] makes the instances of one worker, a [`Chain`],
 //! and [`Chain::process`] passes a batch through them. What events mean is left to `event`, how a pipeline is written to
 //! `config`.
+//!
+//! The way of a batch through one filter: `encode` makes the columns that the guest's plan reads, `instance` calls the
+//! guest, `answer` checks every number of what it says, `apply` changes the batch. `chain` decides what becomes of rows
+//! that failed or that broke the guest.
 
+mod addresses;
+mod answer;
+mod apply;
+mod built_in;
 mod chain;
-#[expect(dead_code, reason = "the engine that uses it follows in the next commit")]
+mod code_cache;
+mod component;
 mod counts;
 mod definition;
+mod encode;
 mod engine;
-#[expect(dead_code, reason = "the engine that uses it follows in the next commit")]
+mod guest_state;
+mod host_functions;
+mod instance;
 mod interface;
+mod plan;
 
 pub use chain::{Chain, Processed, SetAside};
 pub use counts::FilterCounts;

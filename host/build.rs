@@ -1,0 +1,74 @@
+//! Builds the filters of `guest-filters` for WebAssembly and embeds them, so that the program is one file and never brings
+//! an older filter than its source says. Embeds the demo's address database too, made from `data/demo-networks.jsonl`.
+
+use std::env;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+#[path = "build/guests.rs"]
+mod guests;
+#[path = "../tests/support/src/mmdb.rs"]
+#[expect(unreachable_pub, reason = "it is a module of the tests' support, which others use")]
+mod mmdb;
+
+/// The demo's networks: a line of metadata, then a line a network.
+const NETWORKS: &str = "data/demo-networks.jsonl";
+
+fn main() {
+    if let Err(error) = run() {
+        // What cargo shows of a build script that failed is its stderr.
+        eprintln!("error: {error}");
+        std::process::exit(1);
+    }
+}
+
+fn run() -> Result<(), String> {
+    let host = variable("CARGO_MANIFEST_DIR")?;
+    let workspace = host.parent().ok_or("the host's folder lies in no workspace")?.to_owned();
+    for path in ["guest-filters", "wit", "Cargo.toml", "Cargo.lock"] {
+        println!("cargo::rerun-if-changed={}", workspace.join(path).display());
+    }
+    for path in ["build", "build.rs", NETWORKS, "../tests/support/src/mmdb.rs"] {
+        println!("cargo::rerun-if-changed={path}");
+    }
+
+    let out = variable("OUT_DIR")?;
+    let guests = guests::build(&workspace, "guest-filters", target_folder(&out))?;
+    let mut table = String::from("/// The filters' modules by name, in alphabetical order.\n");
+    table.push_str("pub(super) static GUESTS: &[(&str, &[u8])] = &[\n");
+    for guest in guests {
+        // A copy: another build may work in the same folder while this crate is compiled.
+        let module = out.join(guest.name.clone() + ".wasm");
+        std::fs::copy(&guest.module, &module)
+            .map_err(|error| format!("{}: {error}", guest.module.display()))?;
+        writeln!(table, "    ({:?}, include_bytes!({:?})),", guest.name, module.display().to_string())
+            .map_err(|error| error.to_string())?;
+    }
+    table.push_str("];\n");
+    write(&out.join("guests.rs"), table.as_bytes())?;
+    let networks = host.join(NETWORKS);
+    let database = address_database(&networks).map_err(|error| format!("{}: {error}", networks.display()))?;
+    write(&out.join("demo.mmdb"), &database)
+}
+
+fn address_database(networks: &Path) -> Result<Vec<u8>, String> {
+    let text = std::fs::read_to_string(networks).map_err(|error| error.to_string())?;
+    let (metadata, networks) = mmdb::read_facts(&text)?;
+    mmdb::write(&metadata, &networks)
+}
+
+/// Cargo's target folder, which `OUT_DIR` lies in.
+fn target_folder(out: &Path) -> &Path {
+    let marked = out.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
+    marked.or_else(|| out.ancestors().nth(4)).unwrap_or(out)
+}
+
+fn variable(name: &str) -> Result<PathBuf, String> {
+    env::var_os(name)
+        .map(PathBuf::from)
+        .ok_or_else(|| format!("{name} is not set: this is to be run by cargo"))
+}
+
+fn write(path: &Path, content: &[u8]) -> Result<(), String> {
+    std::fs::write(path, content).map_err(|error| format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,11 @@
+//! The kernel `addresses`: address databases in MaxMind's format, open once in the process, and their records as columns.
+//! Which fields a record gives, and under which names, is left to the guest.
+
+mod address_text;
+mod database;
+mod kernel_texts;
+mod lookup;
+
+pub(super) use database::Databases;
+pub(super) use kernel_texts::KernelTexts;
+pub(super) use lookup::OpenDatabase;

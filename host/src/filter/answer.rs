@@ -1,0 +1,492 @@
+//! A guest's answer, checked. Every number in it is taken for hostile: lengths, places, field numbers, row masks, text and
+//! JSON. What comes out of here can be applied without asking again; an answer that contradicts the batch, the plan or
+//! itself is a break of the guest, and nothing of it is applied.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::addresses::KernelTexts;
+use super::encode::{Encoder, Rows};
+use super::instance::Break;
+use super::interface::{self, Column, KERNEL_PLACE, MixedCell, NO_VALUE, Numbers, Outcome, Texts};
+use super::plan::{Plan, reference_of};
+use crate::event::{Batch, Cell, FieldId, FieldReference, RowSet};
+
+/// Tags that an answer may add, an event of its batch.
+const MOST_TAGS: usize = 64;
+
+/// The most names that an answer may add, and the longest tag or reason, in bytes.
+const MOST_NEW_FIELDS: usize = 1024;
+const LONGEST_WORD: usize = 1024;
+
+/// The most events that an answer may add, an event of its batch and whatever its size.
+const MOST_ADDS_AN_EVENT: usize = 64;
+const MOST_ADDS: usize = 1 << 16;
+
+/// What a guest changes, ready to be applied. Rows are numbered as they were sent, added ones after them.
+pub(super) struct Edits {
+    /// Buffers that cells point into. The first becomes the batch's next one, and so on.
+    pub(super) texts: Vec<Arc<String>>,
+    /// The sent row that each added row is a copy of, or `None` for an empty one.
+    pub(super) adds: Vec<Option<usize>>,
+    pub(super) new_fields: Vec<FieldReference>,
+    pub(super) removes: Vec<(Target, RowSet)>,
+    pub(super) sets: Vec<Set>,
+    pub(super) verdicts: Vec<Verdict>,
+    /// Of the sent and the added rows.
+    pub(super) drops: RowSet,
+}
+
+/// A field that is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Known(FieldId),
+    /// By its number in `Edits::new_fields`.
+    New(usize),
+}
+
+/// Values for one field; absent cells keep what there was.
+pub(super) struct Set {
+    pub(super) target: Target,
+    pub(super) cells: Vec<Cell>,
+    /// Whether a cell is a map, which becomes fields.
+    pub(super) has_maps: bool,
+}
+
+/// What is said of some rows.
+pub(super) struct Verdict {
+    pub(super) outcome: Outcome,
+    pub(super) rows: RowSet,
+    pub(super) tags: Vec<String>,
+    pub(super) reason: String,
+}
+
+/// Checks an answer to what `sent` holds of `rows` of `batch`.
+pub(super) fn check(
+    answer: interface::Answer,
+    plan: &Plan,
+    batch: &Batch,
+    rows: &Rows,
+    sent: &Encoder,
+    kernel_texts: &KernelTexts,
+) -> Result<Edits, Break> {
+    let text = String::from_utf8(answer.text)
+        .map_err(|error| lie(format!("its text is not UTF-8: {}", error.utf8_error())))?;
+    let sent_rows = sent.rows();
+    let adds = check_adds(&answer.adds, sent_rows)?;
+    let new_fields = check_new_fields(answer.new_fields, plan)?;
+    let fields = Fields { plan, others: sent.other_fields(), new: new_fields.len() };
+
+    let mut places = Places {
+        batch,
+        rows,
+        sent,
+        kernel_texts,
+        ascii: text.is_ascii(),
+        text: Arc::new(text),
+        texts: Vec::new(),
+        answer_buffer: None,
+        sent_buffer: None,
+        kernel_buffers: BTreeMap::new(),
+    };
+    bounded("removes", answer.removes.len(), fields.count())?;
+    let mut removes = Vec::with_capacity(answer.removes.len());
+    for (field, mask) in answer.removes {
+        let (target, _) = fields.writable(field)?;
+        let mask = RowSet::from_bytes(mask, sent_rows)
+            .ok_or_else(|| lie(format!("the rows of a remove are not {sent_rows}")))?;
+        removes.push((target, mask));
+    }
+    bounded("sets", answer.sets.len(), fields.count().saturating_mul(2).saturating_add(16))?;
+    let mut sets = Vec::with_capacity(answer.sets.len());
+    for (field, column) in answer.sets {
+        let (target, whole) = fields.writable(field)?;
+        let (cells, has_maps) = places.cells(column, sent_rows + adds.len(), whole)?;
+        if !cells.is_empty() {
+            sets.push(Set { target, cells, has_maps });
+        }
+    }
+    Ok(Edits {
+        texts: places.texts,
+        removes,
+        sets,
+        verdicts: check_verdicts(answer.verdicts, sent_rows, adds.len())?,
+        drops: rows_of(answer.drops, sent_rows, adds.len(), "drops")?,
+        adds,
+        new_fields,
+    })
+}
+
+fn lie(message: impl Into<String>) -> Break {
+    Break::lying_answer(format!("its answer is not possible: {}", message.into()))
+}
+
+fn bounded(what: &str, number: usize, most: usize) -> Result<(), Break> {
+    if number > most {
+        Err(lie(format!("it has {number} {what}, at most {most} are possible")))
+    } else {
+        Ok(())
+    }
+}
+
+fn check_adds(adds: &[u32], sent_rows: usize) -> Result<Vec<Option<usize>>, Break> {
+    bounded(
+        "added events",
+        adds.len(),
+        MOST_ADDS.min(sent_rows.saturating_mul(MOST_ADDS_AN_EVENT).max(1024)),
+    )?;
+    let mut checked = Vec::with_capacity(adds.len());
+    for origin in adds {
+        checked.push(match *origin {
+            NO_VALUE => None,
+            origin if (origin as usize) < sent_rows => Some(origin as usize),
+            origin => return Err(lie(format!("it adds a copy of event {origin} of {sent_rows}"))),
+        });
+    }
+    Ok(checked)
+}
+
+fn check_new_fields(paths: Vec<Vec<String>>, plan: &Plan) -> Result<Vec<FieldReference>, Break> {
+    if !plan.writes_others && !paths.is_empty() {
+        return Err(lie("it names new fields, and its plan does not write everything"));
+    }
+    bounded("new fields", paths.len(), MOST_NEW_FIELDS)?;
+    paths.into_iter().map(|path| reference_of(path).map_err(lie)).collect()
+}
+
+fn check_verdicts(
+    verdicts: Vec<interface::Verdict>,
+    sent_rows: usize,
+    added: usize,
+) -> Result<Vec<Verdict>, Break> {
+    let all_rows = sent_rows + added;
+    bounded("verdicts", verdicts.len(), all_rows.saturating_mul(4).max(64))?;
+    let mut tags = 0_usize;
+    let mut checked = Vec::with_capacity(verdicts.len());
+    for verdict in verdicts {
+        let rows = rows_of(verdict.rows, sent_rows, added, "a verdict")?;
+        tags = tags.saturating_add(verdict.tags.len().saturating_mul(rows.count()));
+        bounded("tags for its events", tags, MOST_TAGS.saturating_mul(all_rows))?;
+        if verdict.tags.iter().chain([&verdict.reason]).any(|word| word.len() > LONGEST_WORD) {
+            return Err(lie(format!("a tag or reason is longer than {LONGEST_WORD} bytes")));
+        }
+        checked.push(Verdict { outcome: verdict.outcome, rows, tags: verdict.tags, reason: verdict.reason });
+    }
+    Ok(checked)
+}
+
+/// Rows of the batch, or of the batch and the added ones.
+fn rows_of(mask: Vec<u8>, sent_rows: usize, added: usize, what: &str) -> Result<RowSet, Break> {
+    let all_rows = sent_rows + added;
+    let whole = |mask| RowSet::from_bytes(mask, all_rows);
+    if mask.is_empty() || mask.len() == all_rows.div_ceil(8) {
+        return whole(mask).ok_or_else(|| lie(format!("the rows of {what} are not {all_rows}")));
+    }
+    // Without the added ones: bits past the last sent row do not count.
+    let Some(sent) = RowSet::from_bytes(mask, sent_rows) else {
+        return Err(lie(format!("the rows of {what} are neither {sent_rows} nor {all_rows}")));
+    };
+    let mut bytes = sent.as_bytes().to_vec();
+    bytes.resize(all_rows.div_ceil(8), 0);
+    whole(bytes).ok_or_else(|| lie(format!("the rows of {what} are not {all_rows}")))
+}
+
+/// The fields that an answer may number.
+struct Fields<'a> {
+    plan: &'a Plan,
+    others: &'a [FieldId],
+    new: usize,
+}
+
+impl Fields<'_> {
+    fn count(&self) -> usize {
+        self.plan.fields.len() + self.others.len() + self.new
+    }
+
+    /// The field of a number that may be written, and whether it is written as a whole.
+    fn writable(&self, number: u32) -> Result<(Target, bool), Break> {
+        let index = number as usize;
+        if let Some(field) = self.plan.fields.get(index) {
+            if !field.write && !self.plan.writes_others {
+                return Err(lie(format!("it changes {}, which its plan only reads", field.reference)));
+            }
+            return Ok((Target::Known(field.id), field.whole));
+        }
+        if !self.plan.writes_others {
+            return Err(lie(format!(
+                "it changes field {number}, and its plan has {}",
+                self.plan.fields.len()
+            )));
+        }
+        let index = index - self.plan.fields.len();
+        if let Some(field) = self.others.get(index) {
+            return Ok((Target::Known(*field), true));
+        }
+        let index = index - self.others.len();
+        if index < self.new {
+            return Ok((Target::New(index), true));
+        }
+        Err(lie(format!("it changes field {number}, and there are {}", self.count())))
+    }
+}
+
+/// Understands places: in what was sent, in the answer's own text, in a kernel's.
+struct Places<'a> {
+    batch: &'a Batch,
+    rows: &'a Rows,
+    sent: &'a Encoder,
+    kernel_texts: &'a KernelTexts,
+    text: Arc<String>,
+    /// Whether `text` is ASCII.
+    ascii: bool,
+    /// The buffers that cells point into so far.
+    texts: Vec<Arc<String>>,
+    answer_buffer: Option<u32>,
+    sent_buffer: Option<u32>,
+    /// By the number of a kernel's text.
+    kernel_buffers: BTreeMap<usize, u32>,
+}
+
+impl Places<'_> {
+    /// A column as cells, one a row, and whether there are maps among them; no cells if it has no value at all.
+    fn cells(&mut self, column: Column, rows: usize, whole: bool) -> Result<(Vec<Cell>, bool), Break> {
+        let mut has_maps = false;
+        let cells = match column {
+            Column::Absent => Vec::new(),
+            Column::Text(texts) => self.text_cells(&texts, rows)?,
+            Column::Json(texts) => {
+                check_lengths(texts.starts.len(), texts.lens.len(), rows)?;
+                let mut cells = Vec::with_capacity(rows);
+                for (row, (start, length)) in texts.starts.iter().zip(&texts.lens).enumerate() {
+                    cells.push(match *length {
+                        NO_VALUE => Cell::ABSENT,
+                        length => self.json(row, *start, length, whole, &mut has_maps)?,
+                    });
+                }
+                cells
+            }
+            Column::Integer(numbers) => number_cells(&numbers, rows, Cell::integer)?,
+            Column::Timestamp(numbers) => number_cells(&numbers, rows, Cell::timestamp)?,
+            Column::Boolean(numbers) => number_cells(&numbers, rows, |value| Cell::boolean(value != 0))?,
+            Column::Float(floats) => {
+                check_present(floats.values.len(), &floats.present, rows)?;
+                let cell = |(row, value): (usize, &f64)| match is_present(&floats.present, row) {
+                    true => Cell::float(*value),
+                    false => Cell::ABSENT,
+                };
+                floats.values.iter().enumerate().map(cell).collect()
+            }
+            Column::Object(_) => {
+                return Err(lie("it sets a map by the mark `object`, which is never answered"));
+            }
+            Column::Mixed(mixed) => {
+                let mut cells = vec![Cell::ABSENT; rows];
+                let mut next = 0;
+                for (row, value) in mixed {
+                    let row = row as usize;
+                    let Some(cell) = cells.get_mut(row).filter(|_| row >= next) else {
+                        return Err(lie(format!(
+                            "a mixed column's rows do not ascend, or one is not below {rows}"
+                        )));
+                    };
+                    *cell = self.mixed_cell(row, value, whole, &mut has_maps)?;
+                    next = row + 1;
+                }
+                cells
+            }
+        };
+        Ok((cells, has_maps))
+    }
+
+    fn mixed_cell(
+        &mut self,
+        row: usize,
+        value: MixedCell,
+        whole: bool,
+        has_maps: &mut bool,
+    ) -> Result<Cell, Break> {
+        Ok(match value {
+            MixedCell::Null => Cell::NULL,
+            MixedCell::Boolean(value) => Cell::boolean(value),
+            MixedCell::Integer(value) => Cell::integer(value),
+            MixedCell::Float(value) => Cell::float(value),
+            MixedCell::Timestamp(value) => Cell::timestamp(value),
+            MixedCell::Text((start, length)) => self.text(row, start, length)?,
+            MixedCell::Json((start, length)) => self.json(row, start, length, whole, has_maps)?,
+            MixedCell::Object => {
+                return Err(lie("it sets a map by the mark `object`, which is never answered"));
+            }
+        })
+    }
+
+    fn text_cells(&mut self, texts: &Texts, rows: usize) -> Result<Vec<Cell>, Break> {
+        check_lengths(texts.starts.len(), texts.lens.len(), rows)?;
+        let mut cells = Vec::with_capacity(rows);
+        for (row, (start, length)) in texts.starts.iter().zip(&texts.lens).enumerate() {
+            cells.push(match *length {
+                NO_VALUE => Cell::ABSENT,
+                length => self.text(row, *start, length)?,
+            });
+        }
+        Ok(cells)
+    }
+
+    /// A text cell for a place. A part of what was sent becomes a part of the cell that was sent: nothing is copied.
+    #[inline]
+    fn text(&mut self, row: usize, start: u32, length: u32) -> Result<Cell, Break> {
+        let sent_length = self.sent.text().len();
+        if start & KERNEL_PLACE != 0 {
+            return self.kernel_text(start & !KERNEL_PLACE, length);
+        }
+        if (start as usize) < sent_length {
+            return self.sent_text(row, start, length);
+        }
+        let at = start as usize - sent_length;
+        let end = at + length as usize;
+        let whole = end <= self.text.len()
+            && (self.ascii || self.text.is_char_boundary(at) && self.text.is_char_boundary(end));
+        if !whole {
+            return Err(out_of_place(start, length));
+        }
+        if length == 0 {
+            return Ok(Cell::text(self.answer_buffer(), 0, 0));
+        }
+        Ok(Cell::text(self.answer_buffer(), at as u32, length))
+    }
+
+    #[inline]
+    fn sent_text(&mut self, row: usize, start: u32, length: u32) -> Result<Cell, Break> {
+        let text = self.sent.text();
+        let (at, end) = (start as usize, start as usize + length as usize);
+        let whole = end <= text.len()
+            && (self.sent.is_ascii() || text.is_char_boundary(at) && text.is_char_boundary(end));
+        if !whole {
+            return Err(out_of_place(start, length));
+        }
+        if let Some((field, offset)) = self.sent.source(row, start, length) {
+            let cell = self.batch.cell(self.rows.get(row), field);
+            return Ok(cell.part(offset, length));
+        }
+        // Another row's text, an added row's, JSON, or more than one value: rare, so the sent text is kept as it is.
+        let buffer = match self.sent_buffer {
+            Some(buffer) => buffer,
+            None => {
+                let buffer = self.keep(Arc::new(text.to_owned()));
+                self.sent_buffer = Some(buffer);
+                buffer
+            }
+        };
+        Ok(Cell::text(buffer, start, length))
+    }
+
+    fn kernel_text(&mut self, start: u32, length: u32) -> Result<Cell, Break> {
+        let Some((number, at)) = self.kernel_texts.find(start, length) else {
+            return Err(out_of_place(start | KERNEL_PLACE, length));
+        };
+        let buffer = match self.kernel_buffers.get(&number) {
+            Some(buffer) => *buffer,
+            None => {
+                let text = self.kernel_texts.text(number).cloned().unwrap_or_default();
+                let buffer = self.keep(text);
+                self.kernel_buffers.insert(number, buffer);
+                buffer
+            }
+        };
+        Ok(Cell::text(buffer, at, length))
+    }
+
+    fn json(
+        &mut self,
+        row: usize,
+        start: u32,
+        length: u32,
+        whole: bool,
+        has_maps: &mut bool,
+    ) -> Result<Cell, Break> {
+        let cell = self.text(row, start, length)?;
+        let (buffer, start, length) = cell.place();
+        let text = self.text_of(cell);
+        // As a value, so that the depth of what is read again later is bounded here.
+        let parsed: serde_json::Value =
+            serde_json::from_str(text).map_err(|error| lie(format!("its JSON is not valid: {error}")))?;
+        match parsed {
+            serde_json::Value::Array(_) => {}
+            serde_json::Value::Object(members) if members.is_empty() => {}
+            serde_json::Value::Object(_) if whole => *has_maps = true,
+            serde_json::Value::Object(_) => {
+                return Err(lie("it sets a map at a field that its plan does not write as a whole"));
+            }
+            serde_json::Value::Number(number) => {
+                if let Some(value) = number.as_i64() {
+                    return Ok(Cell::integer(value));
+                }
+            }
+            _ => return Err(lie("its JSON is a text, boolean or null, which have kinds of their own")),
+        }
+        Ok(Cell::json(buffer, start, length))
+    }
+
+    /// The text of a cell that points into the batch or into the buffers that will follow.
+    fn text_of(&self, cell: Cell) -> &str {
+        let (buffer, start, length) = cell.place();
+        match (buffer as usize).checked_sub(self.batch.texts().len()) {
+            None => self.batch.text_of(cell),
+            Some(number) => {
+                let (start, length) = (start as usize, length as usize);
+                self.texts.get(number).and_then(|text| text.get(start..start + length)).unwrap_or_default()
+            }
+        }
+    }
+
+    #[inline]
+    fn answer_buffer(&mut self) -> u32 {
+        match self.answer_buffer {
+            Some(buffer) => buffer,
+            None => {
+                let buffer = self.keep(self.text.clone());
+                self.answer_buffer = Some(buffer);
+                buffer
+            }
+        }
+    }
+
+    fn keep(&mut self, text: Arc<String>) -> u32 {
+        self.texts.push(text);
+        (self.batch.texts().len() + self.texts.len() - 1) as u32
+    }
+}
+
+fn out_of_place(start: u32, length: u32) -> Break {
+    lie(format!("a place of {length} bytes from {start} lies in no text, or not on character boundaries"))
+}
+
+fn check_lengths(first: usize, second: usize, rows: usize) -> Result<(), Break> {
+    if first != rows || second != rows {
+        return Err(lie(format!("a column has {first} and {second} elements for {rows} rows")));
+    }
+    Ok(())
+}
+
+fn check_present(values: usize, present: &[u8], rows: usize) -> Result<(), Break> {
+    if !present.is_empty() && present.len() != rows.div_ceil(8) {
+        return Err(lie(format!("a column's mask has {} bytes for {rows} rows", present.len())));
+    }
+    check_lengths(values, values, rows)
+}
+
+#[inline]
+fn is_present(present: &[u8], row: usize) -> bool {
+    present.is_empty() || present.get(row / 8).is_some_and(|byte| byte >> (row % 8) & 1 != 0)
+}
+
+fn number_cells(numbers: &Numbers, rows: usize, cell: impl Fn(i64) -> Cell) -> Result<Vec<Cell>, Break> {
+    check_present(numbers.values.len(), &numbers.present, rows)?;
+    if numbers.present.is_empty() {
+        return Ok(numbers.values.iter().map(|value| cell(*value)).collect());
+    }
+    let value = |(row, value): (usize, &i64)| match is_present(&numbers.present, row) {
+        true => cell(*value),
+        false => Cell::ABSENT,
+    };
+    Ok(numbers.values.iter().enumerate().map(value).collect())
+}

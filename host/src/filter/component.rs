@@ -1,0 +1,130 @@
+//! One component: what bytes are taken for one, what it may import and must export, and its compiled code. A plain module
+//! as `cargo build` makes it is wrapped here, so that a filter's author needs no other tool.
+
+use anyhow::{Context, Result, anyhow, bail};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
+
+use super::code_cache::CodeCache;
+use super::guest_state::GuestState;
+
+/// The interface that makes a component a filter.
+const FILTER: &str = "weir:filter/filter@0.1.0";
+
+/// Interfaces that need a grant, and the grant's name.
+const KERNELS: [(&str, &str); 1] = [("weir:filter/addresses", "addresses")];
+
+/// A component's compiled code.
+pub(super) struct FilterCode {
+    pub(super) instance: InstancePre<GuestState>,
+    pub(super) exports: Exports,
+    /// The kernels that it imports, by their grants' names.
+    pub(super) kernels: Vec<&'static str>,
+}
+
+/// Where the functions of the filter interface are in the component.
+pub(super) struct Exports {
+    pub(super) describe: ComponentExportIndex,
+    pub(super) configure: ComponentExportIndex,
+    pub(super) process: ComponentExportIndex,
+}
+
+impl FilterCode {
+    /// Compiles a component or plain module, or takes its code from the cache.
+    pub(super) fn compile(
+        engine: &wasmtime::Engine,
+        linker: &Linker<GuestState>,
+        cache: Option<&CodeCache>,
+        bytes: &[u8],
+        digest: [u8; 32],
+    ) -> Result<Self> {
+        let component = match cache.and_then(|cache| cache.read(engine, digest)) {
+            Some(component) => component,
+            None => {
+                let component = compile(engine, bytes)?;
+                if let Some(cache) = cache {
+                    cache.write(digest, &component);
+                }
+                component
+            }
+        };
+        let kernels = imported_kernels(engine, &component)?;
+        let exports = Exports::find(engine, &component)?;
+        let instance = linker.instantiate_pre(&component).map_err(|error| {
+            anyhow!(error).context("its imports differ from the interfaces of this version of Weir")
+        })?;
+        Ok(FilterCode { instance, exports, kernels })
+    }
+}
+
+fn compile(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Component> {
+    let wrapped;
+    let bytes = match bytes {
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {
+            wrapped = wrap(bytes)?;
+            wrapped.as_slice()
+        }
+        [0, b'a', b's', b'm', ..] => bytes,
+        _ => bail!("this is no WebAssembly: it does not begin with `\\0asm`"),
+    };
+    Component::from_binary(engine, bytes)
+        .map_err(|error| anyhow!(error).context("this component is not valid"))
+}
+
+/// Makes a component of a plain module that carries its interface in a custom section (wit-bindgen puts it there).
+fn wrap(module: &[u8]) -> Result<Vec<u8>> {
+    wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .and_then(|mut encoder| encoder.encode())
+        .map_err(|error| anyhow!("{error:#}"))
+        .context("this plain module cannot be made a component; is `weir_filter::export!` missing?")
+}
+
+/// Refuses what no filter may have, by name; answers what needs a grant.
+fn imported_kernels(engine: &wasmtime::Engine, component: &Component) -> Result<Vec<&'static str>> {
+    let mut kernels = Vec::new();
+    for (name, import) in component.component_type().imports(engine) {
+        if let ComponentItem::ComponentInstance(instance) = &import.ty
+            && instance.exports(engine).all(|(_, export)| matches!(export.ty, ComponentItem::Type(_)))
+        {
+            continue;
+        }
+        let interface = name.split('@').next().unwrap_or_default();
+        if interface == "weir:filter/host" {
+            continue;
+        }
+        match KERNELS.iter().find(|(kernel, _)| *kernel == interface) {
+            Some((_, grant)) => kernels.push(*grant),
+            None if interface.starts_with("weir:filter/") => {
+                bail!("it imports {name}, which this version of Weir does not have")
+            }
+            None => bail!(
+                "it imports {name}, and a filter may have nothing but Weir's own interfaces (no files, no network, no \
+                 clock); build it for wasm32-unknown-unknown, or with stubs for WASI"
+            ),
+        }
+    }
+    Ok(kernels)
+}
+
+impl Exports {
+    fn find(engine: &wasmtime::Engine, component: &Component) -> Result<Self> {
+        let Some(interface) = component.get_export_index(None, FILTER) else {
+            let exported: Vec<String> =
+                component.component_type().exports(engine).map(|(name, _)| name.to_owned()).take(5).collect();
+            let exported = if exported.is_empty() { "nothing".to_owned() } else { exported.join(", ") };
+            bail!("this component is no filter: it exports {exported}, and not {FILTER}");
+        };
+        let function = |name: &str| {
+            component
+                .get_export_index(Some(&interface), name)
+                .with_context(|| format!("this component is no filter: {FILTER} has no function {name}"))
+        };
+        Ok(Exports {
+            describe: function("describe")?,
+            configure: function("configure")?,
+            process: function("process")?,
+        })
+    }
+}

@@ -1,0 +1,293 @@
+//! A filter that does what no filter should: it never ends, takes all memory, lies about its answers. Its options are one
+//! word, `{"do": "…"}`; what the host makes of each is in tests/hostile.rs. It exists only as WebAssembly.
+#![cfg(target_arch = "wasm32")]
+
+use std::cell::RefCell;
+
+wit_bindgen::generate!({ path: "../../../wit", world: "basic" });
+
+use exports::weir::filter::filter::{Access, Environment, Extent, Guest, Manifest, Plan, Planned, Problem};
+use weir::filter::columns::{Answer, Batch, Cell, Column, Numbers, Outcome, Texts, Verdict};
+use weir::filter::host;
+
+thread_local! { static WHAT: RefCell<String> = const { RefCell::new(String::new()) }; }
+
+/// The plan's fields, by number.
+const MESSAGE: u32 = 0;
+const OTHER: u32 = 1;
+const READ_ONLY: u32 = 2;
+
+struct Hostile;
+
+impl Guest for Hostile {
+    fn describe() -> Manifest {
+        Manifest {
+            name: "hostile".to_owned(),
+            version: "1.0.0".to_owned(),
+            summary: "Misbehaves".to_owned(),
+            options_schema: "{}".to_owned(),
+            manual: String::new(),
+            state_version: 0,
+        }
+    }
+
+    fn configure(options: String, _environment: Environment) -> Result<Plan, Vec<Problem>> {
+        let what = options.trim_start_matches("{\"do\":\"").trim_end_matches("\"}").to_owned();
+        let planned =
+            |name: &str, access| Planned { path: vec![name.to_owned()], access, extent: Extent::One };
+        let mut plan = Plan {
+            fields: vec![
+                planned("message", Access::READ | Access::WRITE),
+                planned("other", Access::WRITE),
+                planned("read_only", Access::READ),
+            ],
+            everything: Access::empty(),
+            stateful: false,
+            steps: 1,
+            failure_tags: Vec::new(),
+        };
+        match what.as_str() {
+            "panic in configure" => panic!("on purpose"),
+            "loop in configure" => endless(),
+            "allocate in configure" => allocate(),
+            "plan no steps" => plan.steps = 0,
+            "plan a million steps" => plan.steps = 1_000_000,
+            "plan an empty path" => plan.fields[0].path.clear(),
+            "plan a deep path" => plan.fields[0].path = vec!["a".to_owned(); 10_000],
+            "plan a million fields" => {
+                plan.fields = (0..1_000_000).map(|_| planned("a", Access::READ)).collect();
+            }
+            "refuse without a word" => return Err(Vec::new()),
+            "break in the second step" => plan.steps = 2,
+            "flood with names" => plan.everything = Access::WRITE,
+            "read all" => plan.everything = Access::READ | Access::WRITE,
+            _ => {}
+        }
+        WHAT.set(what);
+        Ok(plan)
+    }
+
+    fn process(step: u32, batch: Batch) -> Answer {
+        let what = WHAT.with_borrow(Clone::clone);
+        let rows = batch.rows as usize;
+        let sent = batch.text.len() as u32;
+        let mut answer = nothing();
+        match what.as_str() {
+            "loop" => endless(),
+            "allocate" => allocate(),
+            "panic" => panic!("on purpose"),
+            "recurse" => answer.text = vec![b'x'; recurse(1) as usize % 2],
+            "recurse with arrays" => answer.text = vec![b'x'; recurse_with_arrays(1) as usize % 2],
+            "answer 200 MiB" => answer.text = vec![b'x'; 200 << 20],
+            "answer 40 MiB of verdicts" => {
+                answer.verdicts = (0..400_000).map(|_| verdict(Outcome::Matched, rows)).collect();
+            }
+            "break on the word poison" => {
+                if batch.text.windows(6).any(|word| word == b"poison") {
+                    panic!("on purpose");
+                }
+                answer.sets = vec![(OTHER, texts(vec![0; rows], vec![1; rows]))];
+                answer.verdicts = vec![verdict(Outcome::Matched, rows)];
+            }
+            "loop on the word poison" => {
+                if batch.text.windows(6).any(|word| word == b"poison") {
+                    endless();
+                }
+                answer.verdicts = vec![verdict(Outcome::Matched, rows)];
+            }
+            "break in the second step" => {
+                if step == 1 && batch.text.windows(6).any(|word| word == b"poison") {
+                    panic!("on purpose");
+                }
+                answer.text = b"changed".to_vec();
+                answer.sets = vec![(OTHER, texts(vec![sent; rows], vec![7; rows]))];
+                answer.verdicts = vec![verdict(Outcome::Matched, rows)];
+            }
+            // Places.
+            "place past the answer's text" => {
+                answer.sets = vec![(OTHER, texts(vec![sent + 10; rows], vec![5; rows]))];
+            }
+            "place over the end of the text" => {
+                answer.sets = vec![(OTHER, texts(vec![sent - 1; rows], vec![2; rows]))];
+            }
+            "place that wraps around" => {
+                answer.sets = vec![(OTHER, texts(vec![sent - 1; rows], vec![u32::MAX - 1; rows]))];
+            }
+            "place in a kernel's text" => {
+                answer.sets = vec![(OTHER, texts(vec![1 << 31; rows], vec![1; rows]))];
+            }
+            "place within a character" => {
+                answer.text = "é".as_bytes().to_vec();
+                answer.sets = vec![(OTHER, texts(vec![sent + 1; rows], vec![1; rows]))];
+            }
+            "place within a sent character" => {
+                let at = batch.text.iter().position(|byte| *byte > 127).unwrap_or(0) as u32;
+                answer.sets = vec![(OTHER, texts(vec![at; rows], vec![1; rows]))];
+            }
+            "mixed place past the text" => {
+                answer.sets = vec![(OTHER, Column::Mixed(vec![(0, Cell::Text((sent + 1, 1)))]))];
+            }
+            // Lengths.
+            "too many rows" => {
+                answer.sets = vec![(OTHER, texts(vec![0; rows + 5], vec![1; rows + 5]))];
+            }
+            "too few rows" => {
+                answer.sets = vec![(OTHER, texts(vec![0; rows - 1], vec![1; rows - 1]))];
+            }
+            "starts without lengths" => answer.sets = vec![(OTHER, texts(vec![0; rows], vec![]))],
+            "numbers of too few rows" => {
+                answer.sets =
+                    vec![(OTHER, Column::Integer(Numbers { values: vec![1; rows - 1], present: vec![] }))];
+            }
+            "a mask of the wrong length" => {
+                answer.sets = vec![(
+                    OTHER,
+                    Column::Integer(Numbers { values: vec![1; rows], present: vec![255; 100] }),
+                )];
+            }
+            "mixed rows that descend" => {
+                answer.sets =
+                    vec![(OTHER, Column::Mixed(vec![(1, Cell::Integer(1)), (0, Cell::Integer(1))]))];
+            }
+            "a mixed row twice" => {
+                answer.sets =
+                    vec![(OTHER, Column::Mixed(vec![(0, Cell::Integer(1)), (0, Cell::Integer(1))]))];
+            }
+            "a mixed row past the end" => {
+                answer.sets = vec![(OTHER, Column::Mixed(vec![(u32::MAX, Cell::Integer(1))]))];
+            }
+            "a remove's mask too long" => answer.removes = vec![(MESSAGE, vec![255; 1000])],
+            "a verdict's mask too long" => {
+                answer.verdicts = vec![Verdict { rows: vec![255; 1000], ..verdict(Outcome::Failed, rows) }];
+            }
+            "a drop mask too long" => answer.drops = vec![255; 1000],
+            // Fields.
+            "an unknown field" => answer.sets = vec![(9999, texts(vec![0; rows], vec![1; rows]))],
+            "a field that is only read" => {
+                answer.sets = vec![(READ_ONLY, texts(vec![0; rows], vec![1; rows]))];
+            }
+            "remove a field that is only read" => answer.removes = vec![(READ_ONLY, vec![255])],
+            "names that were not planned" => answer.new_fields = vec![vec!["@metadata".to_owned()]],
+            "flood with names" => {
+                answer.new_fields = (0..100_000).map(|number| vec![format!("field {number}")]).collect();
+            }
+            "flood with removes" => answer.removes = vec![(MESSAGE, vec![]); 100_000],
+            // Texts.
+            "text that is not UTF-8" => answer.text = vec![0xff, 0xfe],
+            "JSON that is none" => json(&mut answer, sent, "{\"a\":"),
+            "JSON that is a text" => json(&mut answer, sent, "\"a\""),
+            "JSON of 100,000 levels" => json(&mut answer, sent, &"[".repeat(100_000)),
+            "a map where one value was planned" => json(&mut answer, sent, "{\"a\":1}"),
+            "the mark of a map" => answer.sets = vec![(OTHER, Column::Object(vec![255]))],
+            "the mark of a map, mixed" => {
+                answer.sets = vec![(OTHER, Column::Mixed(vec![(0, Cell::Object)]))];
+            }
+            // Events.
+            "copies of what was not sent" => answer.adds = vec![rows as u32],
+            "a million events" => answer.adds = vec![0; 1_000_000],
+            "a flood of tags" => {
+                answer.verdicts = vec![Verdict {
+                    tags: (0..10_000).map(|number| number.to_string()).collect(),
+                    ..verdict(Outcome::Tagged, rows)
+                }];
+            }
+            "a tag of a megabyte" => {
+                answer.verdicts =
+                    vec![Verdict { tags: vec!["x".repeat(1 << 20)], ..verdict(Outcome::Tagged, rows) }];
+            }
+            // The host's functions.
+            "ask for a gigabyte of random bytes" => {
+                host::random(1 << 30);
+            }
+            "flood the log" => {
+                for number in 0..100_000 {
+                    host::log(host::Level::Info, &format!("message {number}\nweir: forged line"));
+                }
+                answer.verdicts = vec![verdict(Outcome::Matched, rows)];
+            }
+            "flood with counters" => {
+                for number in 0..10_000 {
+                    host::count(&format!("counter {number}"), u64::MAX);
+                }
+                answer.verdicts = vec![verdict(Outcome::Matched, rows)];
+            }
+            "fail on all" => {
+                answer.sets = vec![(OTHER, texts(vec![0; rows], vec![1; rows]))];
+                answer.verdicts =
+                    vec![Verdict { tags: vec!["_failed".to_owned()], ..verdict(Outcome::Failed, rows) }];
+            }
+            _ => answer.verdicts = vec![verdict(Outcome::Matched, rows)],
+        }
+        answer
+    }
+
+    fn save() -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn restore(_state_version: u32, _state: Vec<u8>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+export!(Hostile);
+
+fn nothing() -> Answer {
+    Answer {
+        text: Vec::new(),
+        sets: Vec::new(),
+        removes: Vec::new(),
+        verdicts: Vec::new(),
+        drops: Vec::new(),
+        adds: Vec::new(),
+        new_fields: Vec::new(),
+    }
+}
+
+fn texts(starts: Vec<u32>, lens: Vec<u32>) -> Column {
+    Column::Text(Texts { starts, lens })
+}
+
+fn verdict(outcome: Outcome, rows: usize) -> Verdict {
+    Verdict { outcome, rows: vec![255; rows.div_ceil(8)], tags: Vec::new(), reason: "on purpose".to_owned() }
+}
+
+fn json(answer: &mut Answer, sent: u32, text: &str) {
+    answer.text = text.as_bytes().to_vec();
+    answer.sets = vec![(OTHER, Column::Mixed(vec![(0, Cell::Json((sent, text.len() as u32)))]))];
+}
+
+fn endless() -> ! {
+    loop {
+        std::hint::black_box(0);
+    }
+}
+
+fn allocate() -> ! {
+    let mut taken = Vec::new();
+    loop {
+        taken.push(vec![1_u8; 1 << 20]);
+        std::hint::black_box(&taken);
+    }
+}
+
+/// Fills the stack that the host gives.
+#[inline(never)]
+fn recurse(number: u64) -> u64 {
+    if number == 0 {
+        0
+    } else {
+        (recurse(number.wrapping_mul(3) | 1) ^ number).rotate_left(number as u32 % 7)
+    }
+}
+
+/// Fills the stack that the guest has in its own memory.
+#[inline(never)]
+fn recurse_with_arrays(depth: u64) -> u64 {
+    let frame = std::hint::black_box([depth; 16]);
+    if depth == 0 {
+        0
+    } else {
+        recurse_with_arrays(std::hint::black_box(depth + 1)) + std::hint::black_box(frame)[3]
+    }
+}
