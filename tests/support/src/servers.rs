@@ -54,7 +54,7 @@ impl Server {
                 Err(reason) => reason,
             }
         } else {
-            format!("{} is missing", missing.join(", "))
+            format!("missing on this machine: {}", missing.join(", "))
         };
         assert!(std::env::var("WEIR_REQUIRE_SERVERS").as_deref() != Ok("1"), "{name} is required: {reason}");
         // A server that does not start on a machine that has all it needs is a failure, not a reason to skip.

@@ -1,0 +1,17 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+.PHONY: demo test wasm-target
+
+# Builds Weir and shows what it does; needs rustup and a C compiler.
+demo: wasm-target
+	cargo build --release -p weir
+	./target/release/weir demo
+
+# Every test, and every case of the filters through their components. Tests that need Java or Python say so if they are skipped.
+test: wasm-target
+	(cargo test --workspace --no-fail-fast && cargo run --quiet -p weir -- test guest-filters) 2>&1 | awk -f tests/sum.awk
+
+# What the guests are built for. rust-toolchain.toml names it too, but rustup may be told not to install by itself.
+wasm-target:
+	@rustup target list --installed | grep -qx wasm32-unknown-unknown || rustup target add wasm32-unknown-unknown
