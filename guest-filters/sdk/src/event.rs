@@ -29,6 +29,12 @@ pub struct Event<'b> {
 }
 
 impl<'b> Event<'b> {
+    /// The number of the event in its batch; the same in every step.
+    #[inline]
+    pub fn row(&self) -> usize {
+        self.row
+    }
+
     /// The text of a field; `None` if there is no such field or it is no text.
     #[inline]
     pub fn text(&self, field: Field) -> Option<&'b str> {
@@ -91,6 +97,7 @@ impl<'b> Event<'b> {
     ///
     /// # Errors
     /// As for [`Event::set`].
+    #[inline]
     pub fn set_any<'v>(&mut self, field: Field, value: impl Into<Value<'v>>) -> Result<(), Failure> {
         let value = value.into();
         if !self.work.fields.get(field).plain && self.change_what_lies_around(field, Some(value), false)? {
