@@ -490,3 +490,7 @@ fn number_cells(numbers: &Numbers, rows: usize, cell: impl Fn(i64) -> Cell) -> R
     };
     Ok(numbers.values.iter().enumerate().map(value).collect())
 }
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;

@@ -421,3 +421,7 @@ fn has_list_above(batch: &Batch, field: FieldId) -> bool {
         })
     })
 }
+
+#[cfg(test)]
+#[path = "encode_tests.rs"]
+pub(super) mod tests;

@@ -124,7 +124,7 @@ pub(super) struct Answer {
 #[derive(ComponentType, Lift, Clone, Copy, Debug, PartialEq, Eq)]
 #[component(enum)]
 #[repr(u8)]
-#[expect(dead_code, reason = "guests make them")]
+#[cfg_attr(not(test), expect(dead_code, reason = "guests make them"))]
 pub(super) enum Extent {
     #[component(name = "one")]
     One,

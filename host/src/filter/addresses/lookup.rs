@@ -441,3 +441,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Ok(Value::Other)
     }
 }
+
+#[cfg(test)]
+#[path = "lookup_tests.rs"]
+mod tests;
