@@ -1,13 +1,13 @@
 //! The executed cases of Logstash's plugins, run through a filter natively. The common options are the host's, so they
 //! are taken out, and with them the expectations that stem from them: where the filter did its work, fields that
-//! `add_field` or `remove_field` names, and the tags if `add_tag` or `remove_tag` is set. The whole cases run through the
+//! `add_field` or `remove_field` changes, and the tags if `add_tag` or `remove_tag` is set. The whole cases run through the
 //! components elsewhere.
 
 use std::path::Path;
 
 use serde_json::Value as Json;
 use weir_filter::test::{After, run_all};
-use weir_filter::{Environment, Filter, Value, native, timestamp};
+use weir_filter::{Environment, FieldReference, Filter, Value, native, timestamp};
 
 /// One case.
 pub(crate) struct Case {
@@ -108,9 +108,13 @@ fn compare(case: &Case, after: &After) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether a common option writes the field, or one above or below it.
 fn names_field(config: &Json, reference: &str) -> bool {
-    let bare = reference.trim_matches(['[', ']']);
-    let named = |name: &str| name == reference || name == bare;
+    let Ok(reference) = FieldReference::parse(reference) else { return false };
+    let named = |name: &str| {
+        FieldReference::parse(name)
+            .is_ok_and(|named| named == reference || named.is_below(&reference) || reference.is_below(&named))
+    };
     let added = config["add_field"].as_object().into_iter().flatten().any(|(name, _)| named(name));
     let removed = match &config["remove_field"] {
         Json::Array(list) => list.iter().filter_map(Json::as_str).any(named),

@@ -332,6 +332,7 @@ fn address_of(source: Option<Value<'_>>) -> Result<Option<String>, NoAddress> {
     Ok(Some(address).filter(|address| !is_blank(address)))
 }
 
+/// As Java trims: anything up to the space is nothing.
 fn is_blank(text: &str) -> bool {
-    text.trim().is_empty()
+    text.bytes().all(|byte| byte <= b' ')
 }

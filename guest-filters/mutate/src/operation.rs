@@ -106,7 +106,10 @@ impl Operation {
 }
 
 fn found(named: &Named) -> Result<Field, Failure> {
-    named.clone().map_err(Failure::new)
+    match named {
+        Ok(field) => Ok(*field),
+        Err(message) => Err(Failure::new(message.as_str())),
+    }
 }
 
 fn as_text(separator: &Option<String>) -> Result<&str, Failure> {

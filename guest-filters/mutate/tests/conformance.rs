@@ -23,3 +23,13 @@ fn gsub_is_refused() {
         Options::read(options, Mutate::OPTIONS, Environment::default()).expect_err("gsub is unknown");
     assert!(problems.iter().any(|problem| problem.pointer == "/gsub"), "{problems:?}");
 }
+
+/// What field references and templates mean is tried through mutate, as it has both.
+#[test]
+fn field_references_and_templates() {
+    for (file, count) in [("field-reference.jsonl", 89), ("sprintf.jsonl", 105)] {
+        let cases = native::read_cases(file);
+        assert_eq!(cases.len(), count, "{file}");
+        native::check_all::<Mutate>(&cases);
+    }
+}
