@@ -389,12 +389,6 @@ impl<'b> Event<'b> {
                 info.reference
             )));
         }
-        if !info.whole && matches!(value, Value::Json(text) if is_map(text) && text != "{}") {
-            return Err(Failure::new(format!(
-                "{} was not declared whole, so it cannot be set to a map",
-                info.reference
-            )));
-        }
         match info.guard {
             Guard::Free => Ok(()),
             Guard::BelowTags => {
@@ -456,6 +450,12 @@ impl<'b> Event<'b> {
             Value::Float(value) => Placed::Float(value),
             Value::Timestamp(value) => Placed::Timestamp(value),
             Value::Text(text) => Placed::Text(self.work.place(self.incoming, text)?, text.len() as u32),
+            Value::Json(text) if is_map(text) && text != "{}" && !self.work.fields.get(field).whole => {
+                return Err(Failure::new(format!(
+                    "{} was not declared whole, so it cannot be set to a map",
+                    self.work.fields.get(field).reference
+                )));
+            }
             Value::Json(text) => Placed::Json(self.work.place(self.incoming, text)?, text.len() as u32),
             Value::Object => Placed::Json(self.work.place(self.incoming, "{}")?, 2),
         };

@@ -145,8 +145,7 @@ fn batch_of(plan: &Plan, rows: &[&Node]) -> (Batch, String) {
             row.leaf_paths(&mut Vec::new(), &mut paths);
         }
         for path in paths {
-            let planned = |field: &crate::boundary::exported::Planned| field.path == path;
-            if plan.fields.iter().any(planned) {
+            if plan.fields.iter().any(|field| field.access.contains(Access::READ) && field.path == path) {
                 continue;
             }
             let values =

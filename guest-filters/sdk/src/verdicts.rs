@@ -6,6 +6,10 @@ use crate::boundary::columns::{Outcome as BoundaryOutcome, Verdict};
 use crate::filter::{Failure, Outcome};
 use crate::row_mask::RowMask;
 
+/// The longest tag or reason, in bytes, and the most tags of an event.
+const LONGEST_WORD: usize = 1024;
+const MOST_TAGS: usize = 64;
+
 /// Different things said of one batch; what is beyond is counted under one reason.
 const MOST_VERDICTS: usize = 256;
 
@@ -95,6 +99,10 @@ impl Verdicts {
     }
 
     fn number_of(&mut self, mut said: Said) -> usize {
+        said.tags.truncate(MOST_TAGS);
+        for word in said.tags.iter_mut().chain([&mut said.reason]) {
+            word.truncate(word.floor_char_boundary(LONGEST_WORD));
+        }
         if self.said.len() >= MOST_VERDICTS && !self.numbers.contains_key(&said) {
             said.reason = "another of too many different reasons in one batch".to_owned();
             said.tags.truncate(1);

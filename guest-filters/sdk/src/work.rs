@@ -19,8 +19,10 @@ pub(crate) struct Work {
     pub(crate) fields: Fields,
     /// How many of the fields are the plan's.
     planned: usize,
-    /// How many are the plan's or the batch's.
-    named: usize,
+    /// The numbers by which the host knows the plan's fields and the batch's others; new ones follow.
+    numbers: Vec<u32>,
+    /// How many others the batch has.
+    others: usize,
     everything_written: bool,
     failure_tags: Vec<String>,
     rows: usize,
@@ -43,7 +45,8 @@ impl Work {
         let planned = plan.fields.len();
         Work {
             planned,
-            named: planned,
+            numbers: (0..planned as u32).collect(),
+            others: 0,
             everything_written: plan.everything_written,
             failure_tags: plan.failure_tags,
             rows: 0,
@@ -71,15 +74,19 @@ impl Work {
         let mut columns = columns.iter();
         let mut by_field: Vec<Option<&Column>> =
             self.fields.iter().map(|field| if field.read { columns.next() } else { None }).collect();
-        for (path, column) in others {
+        self.others = others.len();
+        for (number, (path, column)) in others.iter().enumerate() {
             if path.is_empty() {
                 continue;
             }
+            // A field that the plan only writes comes as another one, and keeps its number.
             let field = self.find_or_add(&FieldReference::from_fragments(path.iter().map(String::as_str)));
+            if field.index() == self.numbers.len() {
+                self.numbers.push((self.planned + number) as u32);
+            }
             by_field.resize(by_field.len().max(field.index() + 1), None);
             by_field[field.index()] = Some(column);
         }
-        self.named = self.planned + others.len();
         by_field
     }
 
@@ -164,9 +171,11 @@ impl Work {
                 continue;
             }
             let (column, removed) = self.outgoing[*index].finish(rows);
-            sets.extend(column.map(|column| (*index as u32, column)));
+            let new = || (self.planned + self.others + *index - self.numbers.len()) as u32;
+            let number = self.numbers.get(*index).copied().unwrap_or_else(new);
+            sets.extend(column.map(|column| (number, column)));
             if !removed.is_empty() {
-                removes.push((*index as u32, removed));
+                removes.push((number, removed));
             }
         }
         // What is not written may hold what was derived from what lies above it; it is not answered.
@@ -177,11 +186,12 @@ impl Work {
             true => self
                 .fields
                 .iter()
-                .skip(self.named)
+                .skip(self.numbers.len())
                 .map(|field| field.reference.fragments().to_vec())
                 .collect(),
             false => Vec::new(),
         };
+        self.numbers.truncate(self.planned);
         self.fields.truncate(self.planned);
         self.outgoing.truncate(self.planned);
         let mut drops = std::mem::take(&mut self.drops);
