@@ -186,16 +186,18 @@ impl Mapping {
         given_up: &mut RowMask,
     ) -> Result<Outcome, Failure> {
         let made;
-        let text = match event.get(self.source) {
-            Some(Value::Text(text)) => text,
-            None => {
-                event.count("missing_source", 1);
-                return Ok(Outcome::Ignored);
-            }
-            Some(other) => {
-                made = ruby_text(other);
-                &made
-            }
+        let text = match event.text(self.source) {
+            Some(text) => text,
+            None => match event.get(self.source) {
+                Some(other) => {
+                    made = ruby_text(other);
+                    &made
+                }
+                None => {
+                    event.count("missing_source", 1);
+                    return Ok(Outcome::Ignored);
+                }
+            },
         };
         if text.is_empty() {
             return Err(self.empty.clone());

@@ -73,7 +73,7 @@ impl Pattern {
     pub(crate) fn cut(&self, text: &str, places: &mut Vec<(usize, usize)>) -> bool {
         places.clear();
         let text = text.as_bytes();
-        if !text.starts_with(self.leading.as_bytes()) {
+        if !self.leading.is_empty() && !text.starts_with(self.leading.as_bytes()) {
             return false;
         }
         let mut left = self.leading.len();

@@ -7,11 +7,17 @@ const HIGH: u64 = 0x8080_8080_8080_8080;
 /// Where `delimiter` begins in `text`, at `from` or later. An empty one is never found.
 #[inline]
 pub(crate) fn find(text: &[u8], from: usize, delimiter: &[u8]) -> Option<usize> {
-    let (first, rest) = delimiter.split_first()?;
-    let mut from = from;
+    match delimiter {
+        [] => None,
+        [byte] => find_byte(text, from, *byte),
+        [first, rest @ ..] => find_several(text, from, *first, rest),
+    }
+}
+
+fn find_several(text: &[u8], mut from: usize, first: u8, rest: &[u8]) -> Option<usize> {
     loop {
-        let at = find_byte(text, from, *first)?;
-        if rest.is_empty() || text[at + 1..].starts_with(rest) {
+        let at = find_byte(text, from, first)?;
+        if text[at + 1..].starts_with(rest) {
             return Some(at);
         }
         from = at + 1;

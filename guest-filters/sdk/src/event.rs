@@ -436,13 +436,15 @@ impl<'b> Event<'b> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, field: Field, value: Value<'_>) -> Result<(), Failure> {
-        if let Value::Text(text) = value {
-            let start = self.work.place(self.incoming, text)?;
-            self.work.set_text(field, self.row, start, text.len() as u32);
-            return Ok(());
-        }
+        let Value::Text(text) = value else { return self.put_other(field, value) };
+        let start = self.work.place(self.incoming, text)?;
+        self.work.set_text(field, self.row, start, text.len() as u32);
+        Ok(())
+    }
+
+    fn put_other(&mut self, field: Field, value: Value<'_>) -> Result<(), Failure> {
         let placed = match value {
             Value::Null => Placed::Null,
             Value::Boolean(value) => Placed::Boolean(value),
