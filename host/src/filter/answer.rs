@@ -93,9 +93,7 @@ pub(super) fn check(
     let mut removes = Vec::with_capacity(answer.removes.len());
     for (field, mask) in answer.removes {
         let (target, _) = fields.writable(field)?;
-        let mask = RowSet::from_bytes(mask, sent_rows)
-            .ok_or_else(|| lie(format!("the rows of a remove are not {sent_rows}")))?;
-        removes.push((target, mask));
+        removes.push((target, rows_of(mask, sent_rows, adds.len(), "a remove")?));
     }
     bounded("sets", answer.sets.len(), fields.count().saturating_mul(2).saturating_add(16))?;
     let mut sets = Vec::with_capacity(answer.sets.len());
