@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use weir::config::{CommonOptions, Component, FilterStep, Limits, OnFailure, Places};
 use weir::event::{Batch, FieldId, FieldNames, FieldReference, Value};
-use weir::filter::{Chain, ChainDefinition, ChainEnvironment, ConfiguredFilter, Engine, Processed};
+use weir::filter::{
+    Chain, ChainDefinition, ChainEnvironment, Compilation, ConfiguredFilter, Engine, Processed,
+};
 
 #[path = "../host/build/guests.rs"]
 mod guests;
@@ -24,7 +26,10 @@ static HOSTILE: LazyLock<Hostile> = LazyLock::new(|| {
     let built = guests::build(workspace, "tests/guests", target).expect("the hostile guest is built");
     let module =
         built.into_iter().find(|guest| guest.name == "hostile").expect("it is among the guests").module;
-    Hostile { engine: Engine::new(Some(&temporary.join("cache"))).expect("an engine"), module }
+    Hostile {
+        engine: Engine::new(Some(&temporary.join("cache")), Compilation::Thorough).expect("an engine"),
+        module,
+    }
 });
 
 fn step(what: &str, on_trap: OnFailure, on_error: OnFailure) -> FilterStep {

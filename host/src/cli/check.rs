@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use weir::assembly;
 use weir::config::{Config, Problems, Secrets};
-use weir::filter::Engine;
+use weir::filter::{Compilation, Engine};
 
 use super::{Format, USAGE, cache_folder, pipeline_files};
 
@@ -29,7 +29,7 @@ pub(super) struct CheckOptions {
 }
 
 pub(super) fn run(options: &CheckOptions, secrets: &Secrets) -> Result<ExitCode> {
-    let engine = Engine::new(cache_folder().as_deref())?;
+    let engine = Engine::new(cache_folder().as_deref(), Compilation::Quick)?;
     let mut all = Problems::new(secrets.clone());
     let mut lines = Vec::new();
     for file in &options.files {

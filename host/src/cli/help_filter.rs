@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Value as Json, json};
 use weir::config::{Component, did_you_mean};
-use weir::filter::{Engine, Manifest};
+use weir::filter::{Compilation, Engine, Manifest};
 
 use super::terminal::{stdout_takes_color, styled, width};
 use super::{Format, cache_folder};
@@ -27,7 +27,7 @@ pub(super) struct HelpFilterOptions {
 }
 
 pub(super) fn run(options: &HelpFilterOptions) -> Result<ExitCode> {
-    let engine = Engine::new(cache_folder().as_deref())?;
+    let engine = Engine::new(cache_folder().as_deref(), Compilation::Quick)?;
     let mut stdout = std::io::stdout().lock();
     let Some(name) = &options.name else {
         let mut manifests = Vec::new();

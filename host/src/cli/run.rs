@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use weir::assembly::{self, Prepared, RunOptions};
 use weir::config::{Config, Problems, Secrets};
-use weir::filter::Engine;
+use weir::filter::{Compilation, Engine};
 use weir::pipeline::{self, LineCounts};
 
 use super::{USAGE, cache_folder, pipeline_files};
@@ -48,7 +48,7 @@ pub(super) fn run(command: &RunCommand, secrets: &Secrets) -> Result<ExitCode> {
     }
     let mut prepared = Vec::new();
     if problems.errors() == 0 {
-        let engine = Engine::new(cache_of(&configs).as_deref())?;
+        let engine = Engine::new(cache_of(&configs).as_deref(), Compilation::Thorough)?;
         for config in configs {
             let environment = assembly::environment(&config);
             match assembly::prepare(config, &engine, &environment) {

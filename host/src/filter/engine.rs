@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 use wasmtime::component::Linker;
-use wasmtime::{Config, OptLevel, WasmFeatures};
+use wasmtime::{Config, OptLevel, RegallocAlgorithm, WasmFeatures};
 
 use super::addresses::Databases;
 use super::built_in;
@@ -28,6 +28,15 @@ const STACK: usize = 512 << 10;
 
 /// The longest file that is taken for a component. Compiling a longer one would take minutes.
 const LONGEST_COMPONENT: u64 = 64 << 20;
+
+/// How much work goes into compiling a component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compilation {
+    /// For code that runs on and on.
+    Thorough,
+    /// In half the time, for code that half as fast is fast enough: where a command looks at a few events and ends.
+    Quick,
+}
 
 /// What compiles components and keeps their code; one for the process. Cloning is cheap.
 #[derive(Clone)]
@@ -66,8 +75,8 @@ impl Engine {
     ///
     /// # Errors
     /// When the machine cannot run compiled WebAssembly.
-    pub fn new(cache: Option<&Path>) -> Result<Self> {
-        let wasmtime = wasmtime::Engine::new(&settings())
+    pub fn new(cache: Option<&Path>, compilation: Compilation) -> Result<Self> {
+        let wasmtime = wasmtime::Engine::new(&settings(compilation))
             .map_err(|error| anyhow::Error::from(error).context("cannot start the WebAssembly engine"))?;
         let linker = host_functions::linker(&wasmtime)?;
         start_clock(&wasmtime)?;
@@ -148,14 +157,22 @@ impl Engine {
 }
 
 /// How guests are compiled and held (reasons and figures: ARCHITECTURE.md, "the boundary").
-fn settings() -> Config {
+fn settings(compilation: Compilation) -> Config {
     let mut config = Config::new();
     config.wasm_component_model(true);
     // A call from host to guest costs a third of what it does with it.
     config.concurrency_support(false);
     config.epoch_interruption(true);
     config.max_wasm_stack(STACK);
-    config.cranelift_opt_level(OptLevel::Speed);
+    match compilation {
+        Compilation::Thorough => {
+            config.cranelift_opt_level(OptLevel::Speed);
+        }
+        Compilation::Quick => {
+            config.cranelift_opt_level(OptLevel::None);
+            config.cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
+        }
+    }
     config.generate_address_map(false);
     config.memory_init_cow(true);
     config.wasm_simd(true);

@@ -30,4 +30,4 @@ mod plan;
 pub use chain::{Chain, Processed, SetAside};
 pub use counts::FilterCounts;
 pub use definition::{ChainDefinition, ChainEnvironment, Clock, ConfiguredFilter, FilterProblem, Randomness};
-pub use engine::{Engine, Manifest};
+pub use engine::{Compilation, Engine, Manifest};

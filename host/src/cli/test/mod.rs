@@ -12,7 +12,7 @@ use clap::Args;
 use serde_json::json;
 use weir::config::cases::read_cases;
 use weir::config::{Problems, Secrets};
-use weir::filter::Engine;
+use weir::filter::{Compilation, Engine};
 
 use super::terminal::{stdout_takes_color, styled};
 use super::{Format, USAGE, cache_folder, pipeline_files};
@@ -49,7 +49,7 @@ struct Outcome {
 }
 
 pub(super) fn run(options: &TestOptions, secrets: &Secrets) -> Result<ExitCode> {
-    let engine = Engine::new(cache_folder().as_deref())?;
+    let engine = Engine::new(cache_folder().as_deref(), Compilation::Quick)?;
     let mut found = Vec::new();
     for path in &options.paths {
         found.extend(find::find(path)?);
