@@ -159,8 +159,8 @@ impl FileOutput {
 
 /// Errors that an event's own path brings, and that no wait ends.
 fn is_about_the_path(error: &io::Error) -> bool {
-    use io::ErrorKind::{InvalidFilename, InvalidInput, IsADirectory, NotADirectory};
-    matches!(error.kind(), IsADirectory | NotADirectory | InvalidFilename | InvalidInput)
+    use io::ErrorKind::{AlreadyExists, InvalidFilename, InvalidInput, IsADirectory, NotADirectory};
+    matches!(error.kind(), AlreadyExists | IsADirectory | NotADirectory | InvalidFilename | InvalidInput)
 }
 
 fn sort_by_file(options: &FileOptions, batch: &Batch) -> (Vec<Chunk>, Vec<(usize, String)>) {

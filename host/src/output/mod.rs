@@ -15,6 +15,8 @@ use crate::event::{Batch, Documents};
 pub mod dead_letter;
 pub mod elasticsearch;
 pub mod file;
+#[cfg(test)]
+mod file_tests;
 pub mod retry;
 mod rubydebug;
 pub mod stdout;

@@ -8,6 +8,8 @@ mod client;
 #[cfg(test)]
 mod conformance;
 mod data_stream;
+#[cfg(test)]
+mod fault_tests;
 mod hosts;
 mod options;
 mod response;
@@ -54,8 +56,10 @@ pub async fn open(options: ElasticsearchOptions, context: OutputContext) -> Resu
     tokio::spawn(async move {
         let stop = early.context.stop.clone();
         tokio::select! {
-            // An error comes again, and is told, with the first batch.
-            _ = early.server() => {}
+            // An error comes again with the first batch, and ends the run then.
+            found = early.server() => if let Err(error) = found {
+                tracing::warn!(output = early.context.name, "{error:#}");
+            },
             () = stop.cancelled() => {}
         }
     });
