@@ -19,9 +19,14 @@ struct Member<'b> {
     key: &'b str,
     /// `,"key":`
     json: Vec<u8>,
+    /// The same, if it is short: a copy of a known length is a few instructions.
+    short: [u8; SHORT_KEY],
     cells: &'b [Cell],
     below: Vec<Member<'b>>,
 }
+
+/// The longest key, with its quotes, comma and colon, that is copied in the short way.
+const SHORT_KEY: usize = 32;
 
 /// A field of one row, for outputs that print events in another form than JSON.
 #[derive(Debug, PartialEq)]
@@ -86,7 +91,11 @@ fn add_member<'b>(members: &mut Vec<Member<'b>>, fragments: &'b [String], cells:
         let mut json = vec![b','];
         write_text(key, &mut json);
         json.push(b':');
-        members.push(Member { key, json, cells: &[], below: Vec::new() });
+        let mut short = [0; SHORT_KEY];
+        if let Some(start) = short.get_mut(..json.len()) {
+            start.copy_from_slice(&json);
+        }
+        members.push(Member { key, json, short, cells: &[], below: Vec::new() });
         members.len() - 1
     });
     let member = &mut members[place];
@@ -113,15 +122,28 @@ fn fields_of<'b>(batch: &'b Batch, members: &[Member<'b>], row: usize) -> Vec<(&
     fields
 }
 
+impl Member<'_> {
+    #[inline]
+    fn write_key(&self, out: &mut Vec<u8>) {
+        if self.json.len() <= SHORT_KEY {
+            let end = out.len() + self.json.len();
+            out.extend_from_slice(&self.short);
+            out.truncate(end);
+        } else {
+            out.extend_from_slice(&self.json);
+        }
+    }
+}
+
 fn write_members(batch: &Batch, members: &[Member<'_>], row: usize, out: &mut Vec<u8>, days: &mut DayText) {
     for member in members {
         let cell = member.cells.get(row).copied().unwrap_or_default();
         if !cell.is_absent() {
-            out.extend_from_slice(&member.json);
+            member.write_key(out);
             write_cell(batch, cell, out, days);
         } else if !member.below.is_empty() {
             let before = out.len();
-            out.extend_from_slice(&member.json);
+            member.write_key(out);
             let start = out.len();
             write_members(batch, &member.below, row, out, days);
             if let Some(first) = out.get_mut(start) {
@@ -195,21 +217,57 @@ fn needs_escape(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
-/// Writes text as a JSON string: runs without anything to escape are found 16 bytes at a time and copied.
+/// Whether any of 16 bytes needs to be escaped; compiles to a few vector instructions.
+#[inline]
+fn any_needs_escape(bytes: &[u8; 16]) -> bool {
+    bytes.iter().fold(false, |any, byte| any | needs_escape(*byte))
+}
+
+/// The same of the bytes of a word. (The usual tests for a byte below a bound and for one that is zero; they may see more
+/// than there is above a byte that needs it, never less.)
+#[inline]
+fn word_needs_escape(word: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = ONES * 0x80;
+    let is_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let is_control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+    is_control | is_zero(word ^ (ONES * u64::from(b'"'))) | is_zero(word ^ (ONES * u64::from(b'\\'))) != 0
+}
+
+/// Writes text as a JSON string. Most has nothing to escape: it is looked at and copied at once, in pieces whose length
+/// the compiler knows; the last piece may overlap the one before it.
 #[inline]
 pub fn write_text(text: &str, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
-    out.reserve(bytes.len() + 2);
+    out.reserve(bytes.len() + 16);
     out.push(b'"');
-    let (chunks, tail) = bytes.as_chunks::<16>();
+    let start = out.len();
     let mut any = false;
-    for chunk in chunks {
-        any |= chunk.iter().fold(false, |any, byte| any | needs_escape(*byte));
-    }
-    if any | tail.iter().fold(false, |any, byte| any | needs_escape(*byte)) {
-        write_escaped(bytes, out);
+    if let Some(last) = bytes.last_chunk::<16>() {
+        let (chunks, tail) = bytes.as_chunks::<16>();
+        for chunk in chunks {
+            any |= any_needs_escape(chunk);
+            out.extend_from_slice(chunk);
+        }
+        if !tail.is_empty() {
+            any |= any_needs_escape(last);
+            out.truncate(start + bytes.len() - 16);
+            out.extend_from_slice(last);
+        }
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        any = word_needs_escape(u64::from_le_bytes(*first)) || word_needs_escape(u64::from_le_bytes(*last));
+        out.extend_from_slice(first);
+        out.truncate(start + bytes.len() - 8);
+        out.extend_from_slice(last);
     } else {
-        out.extend_from_slice(bytes);
+        for byte in bytes {
+            any |= needs_escape(*byte);
+            out.push(*byte);
+        }
+    }
+    if any {
+        out.truncate(start);
+        write_escaped(bytes, out);
     }
     out.push(b'"');
 }
