@@ -213,8 +213,10 @@ fn move_cells(batch: &mut Batch, rows: &SentRows<'_>, field: FieldId, cells: Vec
 fn is_guarded(reference: &FieldReference, cells: &[Cell]) -> bool {
     let fragments = reference.fragments();
     match fragments[0].as_str() {
+        // A text too, as Logstash's own Java filters may put one there: dissect, and date for a time that a timestamp does
+        // not reach. Filters for which it would be a mistake have the SDK's guard.
         "@timestamp" if fragments.len() == 1 => {
-            cells.iter().any(|cell| !matches!(cell.kind(), Kind::Timestamp | Kind::Absent))
+            cells.iter().any(|cell| !matches!(cell.kind(), Kind::Timestamp | Kind::Text | Kind::Absent))
         }
         "tags" => true,
         "@metadata" => fragments.get(1).is_none_or(|second| second == "tags"),
