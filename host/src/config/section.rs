@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::nearest::did_you_mean;
+use super::nearest::{did_you_mean, known_keys, quoted};
 use super::problem::{Problem, Problems, Severity, SourceFile};
 use super::quantity::{parse_bytes, parse_duration};
 use super::secrets::Secrets;
-use super::tree::{Entry, Node, Places, Value, pointer_token};
+use super::tree::{Entry, Node, Places, Value, nested_table, pairs, pointer_token};
 use super::variables::Variables;
 
 /// What all sections of a file share.
@@ -529,28 +529,6 @@ impl Drop for Section {
     }
 }
 
-/// What to say of `option.key.inner = …` where a flat map is wanted.
-pub(super) fn nested_table(option: &str, key: &str, inner: &str) -> (String, String) {
-    (
-        format!("`{option}.{key}` is a table inside a map"),
-        format!(
-            "in TOML a dot makes a table; write `{option}.\"[{key}][{inner}]\" = …` for the field `{inner}` inside `{key}`, \
-             `{option}.\"{key}.{inner}\" = …` for a field with a dot in its name"
-        ),
-    )
-}
-
-/// The map that a list of names and values by turns stands for.
-fn pairs(elements: &[Node]) -> Option<Vec<(String, Json)>> {
-    let mut map = Vec::with_capacity(elements.len() / 2);
-    let mut elements = elements.iter();
-    while let Some(name) = elements.next() {
-        let Value::Text(name) = &name.value else { return None };
-        map.push((name.clone(), elements.next()?.to_json("", &mut Places::default())));
-    }
-    Some(map)
-}
-
 /// `"${NAME:}"` without the variable: as if the key were not there.
 fn is_unset(node: &Node) -> bool {
     node.from_variable && matches!(&node.value, Value::Text(text) if text.is_empty())
@@ -562,70 +540,5 @@ fn number_or_text(node: &Node) -> Option<String> {
         Value::Integer(number) => Some(number.to_string()),
         Value::Float(number) => Some(number.to_string()),
         _ => None,
-    }
-}
-
-fn quoted(words: &[&str]) -> String {
-    let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-    words.join(", ")
-}
-
-fn known_keys(known: &[&str]) -> String {
-    let mut known: Vec<String> = known.iter().map(|key| format!("`{key}`")).collect();
-    known.sort();
-    if known.is_empty() { String::new() } else { format!("known keys are {}", known.join(", ")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_kind_is_read() {
-        let mut section = Section::parse(
-            "a = \"x\"\nb = [\"x\", \"y\"]\nc = 5\nd = true\ne = \"50ms\"\nf = \"20MiB\"\ng = { h.i = 1 }\n\
-             m = { z = \"1\", a = 2 }\np = \"data/x\"",
-        );
-        assert_eq!(section.required_text("a"), "x");
-        assert_eq!(section.texts("a"), ["x"]);
-        assert_eq!(section.texts("b"), ["x", "y"]);
-        assert_eq!(section.integer_in("c", 1..=5), Some(5));
-        assert_eq!(section.boolean("d"), Some(true));
-        assert_eq!(section.duration("e"), Some(Duration::from_millis(50)));
-        assert_eq!(section.duration("c"), Some(Duration::from_secs(5)));
-        assert_eq!(section.bytes("f"), Some(20 << 20));
-        let mut inner = section.section("g").and_then(|mut g| g.section("h")).unwrap();
-        assert_eq!(inner.title(), "[test.g.h]");
-        assert_eq!(inner.integer("i"), Some(1));
-        drop(inner);
-        assert_eq!(section.map("m"), [("z".to_owned(), Json::from("1")), ("a".to_owned(), Json::from(2))]);
-        assert_eq!(section.path("p"), Some(PathBuf::from("./data/x")));
-        assert_eq!(section.into_problems(), Vec::<String>::new());
-    }
-
-    #[test]
-    fn every_mistake_is_reported_with_its_place() {
-        let mut section = Section::parse(
-            "text = 1\nnumber = \"12\"\nmode = \"reed\"\nwait = \"5 weeks\"\nlist = [\"a\", 2]\n\
-             add_field.a.b = 1\nhots = []\nsmall = 0",
-        );
-        section.text("text");
-        section.integer("number");
-        section.one_of("mode", &["read", "tail"]);
-        section.duration("wait");
-        section.texts("list");
-        section.map("add_field");
-        section.required_texts("hosts");
-        section.integer_in("small", 1..=i64::MAX);
-        let problems = section.into_problems();
-        let places: Vec<&str> = problems.iter().filter_map(|problem| problem.split(": ").next()).collect();
-        assert_eq!(
-            places,
-            ["1:1", "1:8", "2:10", "3:8", "4:8", "5:14", "6:11", "7:1", "8:9"],
-            "{}",
-            problems.join("\n")
-        );
-        assert!(problems[7].contains("did you mean `hosts`?"), "{}", problems[7]);
-        assert!(problems[3].contains("did you mean \"read\"?"), "{}", problems[3]);
     }
 }
