@@ -70,6 +70,11 @@ impl EventMaker {
         batch
     }
 
+    /// A batch for a position without events.
+    pub(super) fn no_events(&self) -> Batch {
+        Batch::new(self.names.clone(), 0)
+    }
+
     /// Sets every event's `@timestamp`, which the input knows better than the text.
     pub(super) fn set_timestamps(&self, batch: &mut Batch, nanoseconds: impl Iterator<Item = i64>) {
         batch.set_column(self.timestamp, nanoseconds.map(Cell::timestamp).collect());

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 
 use super::{Codec, Decoration, Input, InputContext};
-use crate::event::{Documents, Identity};
+use crate::event::{Batch, Documents, Identity};
 use crate::ledger::Ledger;
 
 /// A context with a ledger in memory.
@@ -43,15 +43,20 @@ impl Seen {
     }
 }
 
+/// The events of a batch.
+pub(super) fn seen(events: &Batch) -> Vec<Seen> {
+    let mut documents = Documents::with_metadata(events);
+    let seen = |row| Seen {
+        document: serde_json::from_str(&documents.text(row)).expect("documents are JSON"),
+        identity: events.identity(row),
+    };
+    (0..events.rows()).map(seen).collect()
+}
+
 /// The next batch's events, acknowledged at once if there is a ledger to write to; `None` at the end.
 pub(super) async fn next(input: &mut dyn Input, acknowledge: Option<&Ledger>) -> Option<Vec<Seen>> {
     let read = input.next().await.expect("the input goes on by itself")?;
-    let mut documents = Documents::with_metadata(&read.events);
-    let seen = (0..read.events.rows()).map(|row| Seen {
-        document: serde_json::from_str(&documents.text(row)).expect("documents are JSON"),
-        identity: read.events.identity(row),
-    });
-    let seen = seen.collect();
+    let seen = seen(&read.events);
     if let Some(ledger) = acknowledge {
         ledger.commit(&[("test", &read.position)]).expect("the ledger can be written");
     }

@@ -1,11 +1,20 @@
 //! Log groups of CloudWatch Logs, read by FilterLogEvents so that late events, equal milliseconds, expired tokens and
-//! restarts neither lose nor repeat an event.
+//! restarts neither lose nor repeat an event. What is read of a group and when is in `group`; what was handed on already
+//! in `seen`; requests in `client`; `page` makes events; `reader` brings them together.
 
+mod client;
+mod group;
 mod options;
+mod page;
+mod reader;
+mod seen;
+mod sincedb;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::{Input, InputContext};
+use client::Service;
+use reader::{Reader, Timing};
 
 pub use options::{CloudwatchLogsOptions, StartPosition, StaticCredentials, read_options};
 
@@ -13,6 +22,11 @@ pub use options::{CloudwatchLogsOptions, StartPosition, StaticCredentials, read_
 ///
 /// # Errors
 /// Without credentials, and when the ledger cannot be read.
-pub async fn open(_options: CloudwatchLogsOptions, _context: InputContext) -> Result<impl Input + use<>> {
-    Err::<super::stdin::Stdin, _>(anyhow::anyhow!("not read yet"))
+pub async fn open(options: CloudwatchLogsOptions, context: InputContext) -> Result<impl Input + use<>> {
+    let name = context.name.clone();
+    let service = Service::new(&options).await.with_context(|| format!("input {name} cannot begin"))?;
+    Reader::open(options, context, service, Timing::real()).await
 }
+
+#[cfg(test)]
+mod tests;
