@@ -3,10 +3,8 @@
 
 use serde_json::Value as Json;
 
-use weir_filter::FieldReference;
-
 use crate::config::Section;
-use crate::event::{Batch, fields};
+use crate::event::decorate::{Decorations, OptionProblem};
 
 /// How a text becomes an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +28,13 @@ pub struct Decoration {
 /// Reads `add_field` and `tags`. Logstash's third, `type`, is the name of the input here: an event's type is set by
 /// `add_field = { type = "…" }`.
 pub fn read_options(section: &mut Section) -> Decoration {
-    Decoration { add_field: section.map("add_field"), tags: section.texts("tags") }
+    let decoration = Decoration { add_field: section.map("add_field"), tags: section.texts("tags") };
+    let (_, problems) = decoration.prepared();
+    for (pointer, message) in problems {
+        let key = if pointer.starts_with("/add_field") { "add_field" } else { "tags" };
+        section.warning(key, &message, "every event would get what is left of it");
+    }
+    decoration
 }
 
 /// Reads `codec`.
@@ -42,18 +46,8 @@ pub fn read_codec(section: &mut Section) -> Codec {
 }
 
 impl Decoration {
-    /// Puts `add_field`, then `tags`, on every event, as Logstash's inputs do.
-    pub(super) fn apply(&self, batch: &mut Batch) {
-        for (name, value) in &self.add_field {
-            let reference = FieldReference::from_fragments([name.as_str()]);
-            for row in 0..batch.rows() {
-                let _ = fields::set_json(batch, row, &reference, value);
-            }
-        }
-        for tag in &self.tags {
-            for row in 0..batch.rows() {
-                fields::add_tag(batch, row, tag);
-            }
-        }
+    /// The same as the common options of filters do it: `add_field`, then the tags, as in Logstash.
+    pub(super) fn prepared(&self) -> (Decorations, Vec<OptionProblem>) {
+        Decorations::new(&self.add_field, &[], &self.tags, &[])
     }
 }

@@ -4,13 +4,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use chrono::{NaiveDate, NaiveTime};
 use serde_json::Value as Json;
-use weir_filter::FieldReference;
+use weir_filter::{FieldReference, timestamp};
 
-use super::decoration::{Codec, Decoration};
-use super::{InputContext, InputCounters};
-use crate::event::{Batch, Cell, FieldId, FieldNames, fields};
+use super::{Codec, InputContext, InputCounters};
+use crate::event::decorate::Decorations;
+use crate::event::{Batch, Cell, FieldId, FieldNames, RowSet, fields};
 
 /// Makes the batches of one input.
 pub(super) struct EventMaker {
@@ -19,7 +18,7 @@ pub(super) struct EventMaker {
     timestamp: FieldId,
     version: FieldId,
     codec: Codec,
-    decoration: Decoration,
+    decorations: Decorations,
     counters: Arc<InputCounters>,
 }
 
@@ -37,13 +36,17 @@ impl EventMaker {
         let timestamp = intern(&["@timestamp"]);
         let version = intern(&["@version"]);
         let extra = extra.iter().map(|fragments| intern(fragments)).collect();
+        let (decorations, _) = context.decoration.prepared();
+        for reference in decorations.references() {
+            names.intern(&reference);
+        }
         let maker = EventMaker {
             names: Arc::new(names),
             message,
             timestamp,
             version,
             codec: context.codec,
-            decoration: context.decoration.clone(),
+            decorations,
             counters,
         };
         (maker, extra)
@@ -92,7 +95,11 @@ impl EventMaker {
 
     /// Puts `add_field` and `tags` on the events, after all that the input itself sets.
     pub(super) fn decorate(&self, batch: &mut Batch) {
-        self.decoration.apply(batch);
+        if !self.decorations.is_empty() {
+            // A value that cannot be put is left out on that event, as in Logstash; `check` warns of those that never can.
+            let rows = RowSet::all(batch.rows());
+            self.decorations.apply(batch, &rows, now());
+        }
     }
 
     /// Makes fields of a message's JSON object; `false` leaves the event as it is.
@@ -127,7 +134,7 @@ impl EventMaker {
         match &timestamp {
             Json::Null => return,
             Json::String(text) => {
-                if let Some(nanoseconds) = parse_timestamp(text) {
+                if let Some(nanoseconds) = timestamp::parse(text) {
                     batch.column_mut(self.timestamp)[row] = Cell::timestamp(nanoseconds);
                     return;
                 }
@@ -155,77 +162,13 @@ fn set_tags(batch: &mut Batch, row: usize, tags: Json) {
     }
 }
 
-/// Reads the forms of ISO 8601 that Logstash takes for `@timestamp`: a date, then perhaps a time with seconds and
-/// fractions of them, then perhaps an offset; UTC without. Answers nanoseconds since 1970.
-fn parse_timestamp(text: &str) -> Option<i64> {
-    let (date, rest) = match text.split_once('T') {
-        Some((date, rest)) => (date, rest),
-        None => (text, "00:00"),
-    };
-    let date = NaiveDate::parse_from_str(date, "%Y-%m-%d").ok()?;
-    let (clock, offset_seconds) = match rest.find(['Z', '+', '-']) {
-        None => (rest, 0),
-        Some(at) => (&rest[..at], parse_offset(&rest[at..])?),
-    };
-    let clock = clock.replace(',', ".");
-    let format = match clock.matches(':').count() {
-        1 => "%H:%M",
-        2 => "%H:%M:%S%.f",
-        _ => return None,
-    };
-    let time = NaiveTime::parse_from_str(&clock, format).ok()?;
-    let local = date.and_time(time).and_utc().timestamp_nanos_opt()?;
-    local.checked_sub(i64::from(offset_seconds) * 1_000_000_000)
-}
-
-/// `Z`, `+09`, `+0900` or `+09:00`, in seconds.
-fn parse_offset(text: &str) -> Option<i32> {
-    if text == "Z" {
-        return Some(0);
-    }
-    let sign = if text.starts_with('-') { -1 } else { 1 };
-    let digits: String = text.get(1..)?.replace(':', "");
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let (hours, minutes) = match digits.len() {
-        2 => (digits.parse::<i32>().ok()?, 0),
-        4 => (digits[..2].parse::<i32>().ok()?, digits[2..].parse::<i32>().ok()?),
-        _ => return None,
-    };
-    (hours <= 18 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
     use crate::event::Documents;
-    use crate::input::testing;
-
-    #[test]
-    fn timestamps() {
-        let second = 1_582_477_721_i64;
-        for (text, expected) in [
-            ("2020-02-23T17:08:41Z", Some(second * 1_000_000_000)),
-            ("2020-02-23T17:08:41.123456789Z", Some(second * 1_000_000_000 + 123_456_789)),
-            ("2020-02-23T17:08:41,5", Some(second * 1_000_000_000 + 500_000_000)),
-            ("2020-02-24T02:08:41+09:00", Some(second * 1_000_000_000)),
-            ("2020-02-24T02:08:41+0900", Some(second * 1_000_000_000)),
-            ("2020-02-23T12:08:41-05", Some(second * 1_000_000_000)),
-            ("2020-02-23T17:08", Some((second - 41) * 1_000_000_000)),
-            ("2020-02-23", Some(1_582_416_000_000_000_000)),
-            ("yesterday", None),
-            ("2020-02-30T00:00:00Z", None),
-            ("2020-02-23T17:08:41+9", None),
-            ("2020-02-23T17:08:41+ä9", None),
-            ("9999-01-01T00:00:00Z", None),
-            ("", None),
-        ] {
-            assert_eq!(parse_timestamp(text), expected, "{text:?}");
-        }
-    }
+    use crate::input::{Decoration, testing};
 
     /// What the JSON codec makes of a text, as a document, with `@timestamp` taken out where it is the time of reading.
     fn check(text: &str, expected: Json) {
@@ -273,6 +216,28 @@ mod tests {
         check(r#"{"tags":["a","b"]}"#, json!({"@version":"1","tags":["a","b"]}));
         check(r#"{"tags":{"a":1}}"#, json!({"@version":"1","_tags":[{"a":1}],"tags":["_tagsparsefailure"]}));
         check(r#"{"tags":null}"#, json!({"@version":"1","_tags":[null],"tags":["_tagsparsefailure"]}));
+    }
+
+    #[test]
+    fn every_event_is_decorated() {
+        let mut context = testing::context(Codec::Json);
+        context.decoration = Decoration {
+            add_field: vec![
+                ("type".to_owned(), json!("route53")),
+                ("copy".to_owned(), json!(["%{a}", "%{[b][c]}"])),
+                ("[deep][x]".to_owned(), json!(7)),
+            ],
+            tags: vec!["one".to_owned(), "two".to_owned()],
+        };
+        let (maker, _) = EventMaker::new(&context, &[], Arc::default());
+        let text = r#"{"a":"A","b":{"c":3},"tags":["own"]}"#;
+        let mut batch = maker.events(text.to_owned(), vec![Cell::text(0, 0, text.len() as u32)], 0);
+        maker.decorate(&mut batch);
+        let document = &testing::seen(&batch)[0].document;
+        assert_eq!(document["type"], "route53");
+        assert_eq!(document["copy"], json!(["A", "3"]));
+        assert_eq!(document["deep"], json!({"x": "7"}));
+        assert_eq!(document["tags"], json!(["own", "one", "two"]));
     }
 
     #[test]
