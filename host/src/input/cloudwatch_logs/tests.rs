@@ -547,13 +547,16 @@ async fn random_schedules() {
             for _ in 0..random.below(4) * u64::from(!is_last) {
                 number += 1;
                 let group = ["/a", "/b", "/c"][random.below(3) as usize];
-                // An event is visible up to nine minutes after its time; the service makes it so when it puts it.
-                let time = now - random.below(9) as i64 * MINUTE;
+                // An event is visible at most nine minutes after its time, which is less than the lookback.
+                let age = random.below(9) as i64 * MINUTE;
+                let time = now - age;
                 let message = format!("event {number}");
-                let visible =
-                    [Visible::Now, Visible::AfterCalls(random.below(30) + setting.fake.calls().len() as u64)];
+                let visible = match random.below(2) {
+                    0 => Visible::Now,
+                    _ => Visible::At(now + random.below((9 * MINUTE - age).unsigned_abs() + 1) as i64),
+                };
                 let stream = format!("s{}", random.below(3));
-                setting.fake.put_visible(group, &stream, time, &message, visible[random.below(2) as usize]);
+                setting.fake.put_visible(group, &stream, time, &message, visible);
                 put.insert(message);
             }
             if random.below(4) == 0 {
