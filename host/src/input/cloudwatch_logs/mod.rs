@@ -29,4 +29,6 @@ pub async fn open(options: CloudwatchLogsOptions, context: InputContext) -> Resu
 }
 
 #[cfg(test)]
+mod random_tests;
+#[cfg(test)]
 mod tests;

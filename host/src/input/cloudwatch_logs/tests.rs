@@ -1,6 +1,6 @@
 //! Reading against a fake of the service: every way in which others lose or repeat events has a test.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use weir_test_support::cloudwatch::{FakeCloudWatch, Fault, Outcome, TokenBucket, Visible};
+use weir_test_support::cloudwatch::{FakeCloudWatch, Fault, TokenBucket};
 
 use super::*;
 use crate::config::Section;
@@ -17,23 +17,23 @@ use crate::input::testing::{self, Seen};
 use crate::input::{Codec, Read};
 use crate::ledger::Ledger;
 
-const NOW: i64 = 1_700_000_000_000;
-const MINUTE: i64 = 60_000;
+pub(super) const NOW: i64 = 1_700_000_000_000;
+pub(super) const MINUTE: i64 = 60_000;
 
 /// A service, a clock that both sides go by, and a ledger that outlives the input.
-struct Setting {
-    fake: Arc<FakeCloudWatch>,
+pub(super) struct Setting {
+    pub(super) fake: Arc<FakeCloudWatch>,
     clock: Arc<AtomicI64>,
-    ledger: Ledger,
+    pub(super) ledger: Ledger,
     stop: CancellationToken,
     once: bool,
-    batch_size: usize,
+    pub(super) batch_size: usize,
     /// More options in TOML.
     options: String,
 }
 
 impl Setting {
-    fn new(options: &str) -> Self {
+    pub(super) fn new(options: &str) -> Self {
         let fake = Arc::new(FakeCloudWatch::start());
         fake.set_now(NOW);
         Setting {
@@ -47,11 +47,11 @@ impl Setting {
         }
     }
 
-    fn following(options: &str) -> Self {
+    pub(super) fn following(options: &str) -> Self {
         Setting { once: false, ..Setting::new(options) }
     }
 
-    fn set_clock(&self, now: i64) {
+    pub(super) fn set_clock(&self, now: i64) {
         self.clock.store(now, Ordering::Relaxed);
         self.fake.set_now(now);
     }
@@ -120,7 +120,7 @@ impl Setting {
         seen
     }
 
-    async fn start(&self) -> Line {
+    pub(super) async fn start(&self) -> Line {
         let mut reader = self.open().await;
         let (sender, reads) = mpsc::channel(1);
         let task = tokio::spawn(async move {
@@ -135,11 +135,11 @@ impl Setting {
 }
 
 /// How long a test waits for what must come.
-const LIMIT: Duration = Duration::from_secs(30);
+pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
 /// An endless run, as the line polls it. Dropping it is a crash.
-struct Line {
-    reads: mpsc::Receiver<Read>,
+pub(super) struct Line {
+    pub(super) reads: mpsc::Receiver<Read>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -512,98 +512,4 @@ async fn missing_credentials_are_told_at_the_start() {
     let error =
         client::require_credentials(&provider, &options).await.expect_err("there are none").to_string();
     assert!(error.contains("AWS_ACCESS_KEY_ID") && error.contains("nothing was found"), "{error}");
-}
-
-/// Random events (some late, many of equal times) in three groups, random faults, and crashes at random points: in the
-/// end every event is there, and none that was acknowledged came again.
-#[tokio::test]
-async fn random_schedules() {
-    let seed: u64 =
-        std::env::var("WEIR_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
-    println!("WEIR_SEED={seed}");
-    let mut random = Random(seed);
-    let mut setting = Setting::following("log_group = [\"/a\", \"/b\", \"/c\"]\nlookback = \"10m\"");
-    setting.batch_size = 4;
-    for group in ["/a", "/b", "/c"] {
-        setting.fake.create_group(group);
-    }
-    setting.fake.faults().short_pages = Some(3);
-    let mut now = NOW;
-    let mut put = HashSet::new();
-    let mut delivered: HashMap<String, u128> = HashMap::new();
-    let mut acknowledged: HashSet<String> = HashSet::new();
-    let mut number = 0;
-    for round in 0..12 {
-        let is_last = round == 11;
-        let mut line = setting.start().await;
-        let mut waiting: VecDeque<(Vec<String>, Read)> = VecDeque::new();
-        let mut steps = random.below(40);
-        let begun = std::time::Instant::now();
-        while steps > 0 || is_last {
-            assert!(begun.elapsed() < LIMIT, "events are missing (seed {seed})");
-            steps = steps.saturating_sub(1);
-            now += random.below(20_000) as i64;
-            setting.set_clock(now);
-            for _ in 0..random.below(4) * u64::from(!is_last) {
-                number += 1;
-                let group = ["/a", "/b", "/c"][random.below(3) as usize];
-                // An event is visible at most nine minutes after its time, which is less than the lookback.
-                let age = random.below(9) as i64 * MINUTE;
-                let time = now - age;
-                let message = format!("event {number}");
-                let visible = match random.below(2) {
-                    0 => Visible::Now,
-                    _ => Visible::At(now + random.below((9 * MINUTE - age).unsigned_abs() + 1) as i64),
-                };
-                let stream = format!("s{}", random.below(3));
-                setting.fake.put_visible(group, &stream, time, &message, visible);
-                put.insert(message);
-            }
-            if random.below(4) == 0 {
-                let faults =
-                    [Fault::Throttling, Fault::Reset, Fault::InvalidParameter, Fault::InternalFailure];
-                setting.fake.faults().script.push_back(Some(faults[random.below(4) as usize].clone()));
-            }
-            let read = tokio::time::timeout(Duration::from_millis(3), line.reads.recv()).await;
-            if let Ok(read) = read {
-                let read = read.expect("it does not end");
-                let mut messages = Vec::new();
-                for event in testing::seen(&read.events) {
-                    let message = event.message().to_owned();
-                    assert!(
-                        !acknowledged.contains(&message),
-                        "{message} was acknowledged before (seed {seed})"
-                    );
-                    let before = delivered.insert(message.clone(), event.identity);
-                    assert!(before.is_none_or(|before| before == event.identity), "seed {seed}");
-                    messages.push(message);
-                }
-                waiting.push_back((messages, read));
-            }
-            while waiting.len() as u64 > random.below(4) {
-                let Some((messages, read)) = waiting.pop_front() else { break };
-                setting.ledger.commit(&[("test", &read.position)]).unwrap();
-                acknowledged.extend(messages);
-            }
-            if is_last && put.iter().all(|message| delivered.contains_key(message)) {
-                break;
-            }
-        }
-    }
-    assert_eq!(delivered.len(), put.len(), "seed {seed}");
-    assert_eq!(
-        delivered.values().collect::<HashSet<_>>().len(),
-        put.len(),
-        "identities differ (seed {seed})"
-    );
-    assert!(setting.fake.calls().iter().any(|call| matches!(call.outcome, Outcome::Events(3, true))));
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
-    }
 }

@@ -1,3 +1,5 @@
+//! Files as they are found: read to their ends, followed, packed, rotated, emptied, damaged.
+
 use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
