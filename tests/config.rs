@@ -88,6 +88,18 @@ fn the_projects_own_pipelines_pass() {
 }
 
 #[test]
+fn what_will_fail_on_every_event_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipeline = "[input]\ntype = \"sample\"\n[[filter]]\nuse = \"mutate\"\nadd_field = { \"[a\" = \"x\" }\n\
+                    [output]\ntype = \"stdout\"\n";
+    fs::write(folder.path().join("pipeline.toml"), pipeline).unwrap();
+    let output = run(weir(".").current_dir(&folder).args(["check", "pipeline.toml"]));
+    assert_eq!(output.status.code(), Some(0));
+    let warning = text(&output.stderr);
+    assert!(warning.starts_with("warning: ") && warning.contains("pipeline.toml:5:"), "{warning}");
+}
+
+#[test]
 fn problems_are_json_where_a_machine_reads_them() {
     let output = run(weir("tests/config/invalid").args(["check", "--format", "json", "time-zones.toml"]));
     assert_eq!(output.status.code(), Some(2));

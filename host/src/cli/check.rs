@@ -37,8 +37,9 @@ pub(super) fn run(options: &CheckOptions, secrets: &Secrets) -> Result<ExitCode>
         if let Some(config) = config {
             let line = format!("{}: ok ({})", file.display(), parts(&config));
             let environment = assembly::environment(&config);
-            if let Err(found) = assembly::prepare(config, &engine, &environment) {
-                problems.extend(found);
+            match assembly::prepare(config, &engine, &environment) {
+                Ok(prepared) => pipeline_files::add_warnings(&prepared, &mut problems),
+                Err(found) => problems.extend(found),
             }
             if problems.errors() == 0 {
                 lines.push(line);

@@ -119,14 +119,19 @@ fn option_text(name: &str, option: &Json, required: bool, width: usize, color: b
     if let Some(description) = option.get("description").and_then(Json::as_str) {
         text.push_str(&wrapped(description, width, "      "));
     }
-    for example in option.get("examples").and_then(Json::as_array).into_iter().flatten() {
+    let examples = option.get("x-example").into_iter();
+    for example in examples.chain(option.get("examples").and_then(Json::as_array).into_iter().flatten()) {
         let example = example.as_str().map_or_else(|| example.to_string(), str::to_owned);
-        text.push_str(&format!("      example: {example}\n"));
+        text.push_str(&format!("      example: {}\n", example.replace('\n', "\n               ")));
     }
     text
 }
 
 fn kind_of(option: &Json) -> String {
+    // What the SDK's schema says beside JSON schema, where several JSON types are taken for one kind.
+    if let Some(kind) = option.get("x-kind").and_then(Json::as_str).filter(|_| option.get("enum").is_none()) {
+        return kind.to_owned();
+    }
     if let Some(words) = option.get("enum").and_then(Json::as_array) {
         let words: Vec<String> = words.iter().map(Json::to_string).collect();
         return words.join(" | ");
@@ -182,7 +187,7 @@ mod tests {
             options_schema: json!({
                 "properties": {
                     "source": { "type": "string", "default": "message", "description": "what is cut, and a long text about it" },
-                    "into": { "type": ["array", "string"], "examples": ["into = [\"a\"]"] },
+                    "into": { "x-kind": "list", "x-example": "into = [\"a\"]" },
                 },
                 "required": ["into"],
             })

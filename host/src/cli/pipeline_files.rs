@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use weir::assembly::Prepared;
 use weir::config::{self, Config, Problem, Problems, Secrets, Severity, SourceFile, Variables};
 
 use super::terminal;
@@ -23,6 +24,16 @@ pub(super) fn read(path: &Path, secrets: &Secrets) -> (Option<Config>, Problems)
             });
             (None, problems)
         }
+    }
+}
+
+/// Adds what a guest or the host took, but will fail on every event.
+pub(super) fn add_warnings(prepared: &Prepared, problems: &mut Problems) {
+    let config = &prepared.config;
+    for warning in prepared.chain.warnings() {
+        let Some(step) = config.filters.get(warning.step) else { continue };
+        let problem = config.filter_problem(step, &warning.pointer, &warning.message, &warning.fix);
+        problems.push(Problem { severity: Severity::Warning, ..problem });
     }
 }
 

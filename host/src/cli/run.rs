@@ -52,7 +52,10 @@ pub(super) fn run(command: &RunCommand, secrets: &Secrets) -> Result<ExitCode> {
         for config in configs {
             let environment = assembly::environment(&config);
             match assembly::prepare(config, &engine, &environment) {
-                Ok(pipeline) => prepared.push(pipeline),
+                Ok(pipeline) => {
+                    pipeline_files::add_warnings(&pipeline, &mut problems);
+                    prepared.push(pipeline);
+                }
                 Err(found) => problems.extend(found),
             }
         }
@@ -80,7 +83,8 @@ async fn run_all(pipelines: Vec<Prepared>, once: bool) -> Result<()> {
     stop_on_signals(stop.clone())?;
     let mut running = JoinSet::new();
     for pipeline in pipelines {
-        running.spawn(run_one(pipeline, once, stop.clone()));
+        // A token of its own: a line that has ended cancels it.
+        running.spawn(run_one(pipeline, once, stop.child_token()));
     }
     let mut ended = Ok(());
     while let Some(result) = running.join_next().await {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use super::problem::Problems;
-use super::section::{Section, Shared};
-use super::tree::{Places, entries_from_json};
+use super::section::{Section, Shared, nested_table};
+use super::tree::{Places, entries_from_json, pointer_token};
 
 /// The kernels that `grants` may name.
 const GRANTS: [&str; 2] = ["addresses", "patterns"];
@@ -136,7 +136,23 @@ fn read_filter(section: &mut Section, ids: &[String]) -> Option<FilterStep> {
     let component = component(section, &written);
     let id = read_id(section, &component, ids);
     let step = read_options(section, id, component, span);
+    refuse_nested_tables(section, &step);
     (!written.is_empty()).then_some(step)
+}
+
+/// The maps of the built-in filters are flat: `rename.a.b = …` was meant otherwise than TOML reads it.
+fn refuse_nested_tables(section: &Section, step: &FilterStep) {
+    if !matches!(step.component, Component::BuiltIn(_)) {
+        return;
+    }
+    for (option, value) in &step.options {
+        for (key, value) in value.as_object().into_iter().flatten() {
+            let Some(inner) = value.as_object() else { continue };
+            let pointer = format!("/{}/{}", pointer_token(option), pointer_token(key));
+            let (message, fix) = nested_table(option, key, inner.keys().next().map_or("…", String::as_str));
+            section.report(step.places.find(&pointer).unwrap_or_else(|| step.span.clone()), message, fix);
+        }
+    }
 }
 
 /// Reads everything of a step but its component and id.

@@ -11,8 +11,6 @@ mod problem;
 mod quantity;
 mod secrets;
 mod section;
-#[cfg(test)]
-mod section_tests;
 mod tree;
 mod variables;
 
@@ -61,7 +59,7 @@ impl Config {
             if let (Some(option), Some(key)) = (tokens.next(), tokens.next()) {
                 let inner = step.options.get(option).and_then(|map| map.get(key)).and_then(Json::as_object);
                 let inner = inner.and_then(|map| map.keys().next()).map_or("…", String::as_str);
-                let explained = tree::nested_table(option, key, inner);
+                let explained = section::nested_table(option, key, inner);
                 message = format!("{}: {message}", explained.0);
                 fix = explained.1;
             }

@@ -14,19 +14,6 @@ pub fn did_you_mean<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     nearest.map(|(_, candidate)| candidate)
 }
 
-/// Words in quotes, for a message.
-pub(super) fn quoted(words: &[&str]) -> String {
-    let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-    words.join(", ")
-}
-
-/// The known keys, for a message.
-pub(super) fn known_keys(known: &[&str]) -> String {
-    let mut known: Vec<String> = known.iter().map(|key| format!("`{key}`")).collect();
-    known.sort();
-    if known.is_empty() { String::new() } else { format!("known keys are {}", known.join(", ")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -97,9 +97,18 @@ impl Problems {
         self.list.iter().filter(|problem| problem.severity == Severity::Error).count()
     }
 
-    /// Sorts by place: files in the order of `files`' names as they were given, then by line and column.
+    /// Sorts by place: files in the order in which they came, then by line and column.
     pub fn sort(&mut self) {
-        self.list.sort_by_key(|problem| problem.span.as_ref().map_or(0, |span| span.start));
+        let mut files: Vec<Arc<SourceFile>> = Vec::new();
+        for problem in &self.list {
+            if !files.iter().any(|file| Arc::ptr_eq(file, &problem.file)) {
+                files.push(problem.file.clone());
+            }
+        }
+        self.list.sort_by_key(|problem| {
+            let file = files.iter().position(|file| Arc::ptr_eq(file, &problem.file));
+            (file, problem.span.as_ref().map_or(0, |span| span.start))
+        });
     }
 
     /// All of them in rustc's style, with an empty line after each.

@@ -255,25 +255,3 @@ impl Reading<'_> {
         });
     }
 }
-
-/// What to say of `option.key.inner = …` where a flat map is wanted.
-pub(super) fn nested_table(option: &str, key: &str, inner: &str) -> (String, String) {
-    (
-        format!("`{option}.{key}` is a table inside a map"),
-        format!(
-            "in TOML a dot makes a table; write `{option}.\"[{key}][{inner}]\" = …` for the field `{inner}` inside `{key}`, \
-             `{option}.\"{key}.{inner}\" = …` for a field with a dot in its name"
-        ),
-    )
-}
-
-/// The map that a list of names and values by turns stands for.
-pub(super) fn pairs(elements: &[Node]) -> Option<Vec<(String, Json)>> {
-    let mut map = Vec::with_capacity(elements.len() / 2);
-    let mut elements = elements.iter();
-    while let Some(name) = elements.next() {
-        let Value::Text(name) = &name.value else { return None };
-        map.push((name.clone(), elements.next()?.to_json("", &mut Places::default())));
-    }
-    Some(map)
-}

