@@ -78,3 +78,48 @@ fn insert_texts(mask: &mut RowMask, texts: &Texts) {
 fn present(bits: &[u8], rows: usize) -> RowMask {
     if bits.is_empty() { RowMask::all(rows) } else { RowMask::from_bytes(bits.to_vec(), rows) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_filter::Floats;
+
+    fn rows(mask: &RowMask) -> Vec<usize> {
+        mask.iter().collect()
+    }
+
+    #[test]
+    fn rows_with_values() {
+        let numbers = |present: &[u8]| Numbers { values: vec![1, 0, 1], present: present.to_vec() };
+        let texts = Texts { starts: vec![0; 3], lens: vec![2, NO_TEXT, 0] };
+        for (column, expected) in [
+            (Column::Absent, vec![]),
+            (Column::Text(texts), vec![0, 2]),
+            (Column::Integer(numbers(&[])), vec![0, 1, 2]),
+            (Column::Boolean(numbers(&[0b110])), vec![1, 2]),
+            (Column::Float(Floats { values: vec![0.0; 3], present: vec![0b1] }), vec![0]),
+            (Column::Mixed(vec![(1, Cell::Integer(5))]), vec![1]),
+        ] {
+            assert_eq!(rows(&presence(&column, 3)), expected, "{column:?}");
+        }
+    }
+
+    #[test]
+    fn missing_flags_are_false() {
+        let found = RowMask::from_bytes(vec![0b1011], 4);
+        let check = |column: Column, expected: [i64; 4]| {
+            let Column::Boolean(flags) = with_false(&column, &found) else { panic!("booleans") };
+            assert_eq!((flags.values.as_slice(), flags.present), (&expected[..], vec![0b1011]), "{column:?}");
+        };
+        check(Column::Absent, [0; 4]);
+        check(Column::Boolean(Numbers { values: vec![1, 0, 0, 1], present: vec![0b1001] }), [1, 0, 0, 1]);
+        check(Column::Boolean(Numbers { values: vec![1, 0, 1, 1], present: Vec::new() }), [1, 0, 1, 1]);
+        check(Column::Mixed(vec![(0, Cell::Boolean(false)), (3, Cell::Boolean(true))]), [0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn rows_of_both() {
+        let mask = |bits: u8| RowMask::from_bytes(vec![bits], 6);
+        assert_eq!(intersection(&mask(0b11_0110), &mask(0b10_1010)), mask(0b10_0010));
+    }
+}
