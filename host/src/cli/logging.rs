@@ -13,11 +13,11 @@ use super::terminal;
 pub(super) struct LogOptions {
     /// What is logged: error, warn, info, debug or trace, or directives such as `weir::input=debug,warn`. Default: the
     /// environment variable WEIR_LOG, else info
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, value_name = "LEVEL", help_heading = "Log")]
     log: Option<String>,
 
     /// The form of the log on stderr
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", help_heading = "Log")]
     log_format: LogFormat,
 }
 
