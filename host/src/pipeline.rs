@@ -102,8 +102,12 @@ async fn drive_stages(line: Line, started: Instant) -> Result<()> {
     let chains = Arc::new(Mutex::new(chains));
     let outputs: Arc<[Arc<dyn Output>]> = outputs.into();
     let names: Arc<[String]> = inputs.iter().map(|(name, _)| name.clone()).collect();
+    let input_error = Arc::new(Mutex::new(None));
     let read = stream::select_all(
-        inputs.into_iter().enumerate().map(|(number, (_, input))| read_all(number, input)),
+        inputs
+            .into_iter()
+            .enumerate()
+            .map(|(number, (name, input))| read_all(number, name, input, stop.clone(), input_error.clone())),
     );
 
     let stages = read
@@ -132,16 +136,33 @@ async fn drive_stages(line: Line, started: Instant) -> Result<()> {
         })
         .try_buffered(1)
         .try_for_each(async |()| Ok(()));
-    let ended = stages.await;
-    // A line that cannot go on also ends its other inputs.
-    stop.cancel();
-    ended
+    stages.await?;
+    let error = input_error.lock().unwrap_or_else(PoisonError::into_inner).take();
+    error.map_or(Ok(()), Err)
 }
 
-/// All of an input's batches, with the input's number.
-fn read_all(number: usize, input: Box<dyn Input>) -> BoxStream<'static, Result<(usize, Read)>> {
-    stream::try_unfold(input, move |mut input| async move {
-        Ok(input.next().await?.map(|read| ((number, read), input)))
+/// All of an input's batches, with the input's number. An input that cannot go on ends the others too, and its error waits
+/// until what was read before has been delivered.
+fn read_all(
+    number: usize,
+    name: String,
+    input: Box<dyn Input>,
+    stop: CancellationToken,
+    input_error: Arc<Mutex<Option<anyhow::Error>>>,
+) -> BoxStream<'static, Result<(usize, Read)>> {
+    stream::unfold(input, move |mut input| {
+        let (name, stop, input_error) = (name.clone(), stop.clone(), input_error.clone());
+        async move {
+            match input.next().await {
+                Ok(read) => read.map(|read| (Ok((number, read)), input)),
+                Err(error) => {
+                    let error = error.context(format!("input {name} cannot go on"));
+                    input_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    stop.cancel();
+                    None
+                }
+            }
+        }
     })
     .boxed()
 }
