@@ -9,7 +9,8 @@
 //! clock = "2026-01-01T00:00:05Z"           # what the filter sees as now
 //! seed = 1                                 # of its random bytes
 //! expect.fields = { a = "x", "[b]" = "y" } # field references and exact values
-//! expect.absent = ["c"]
+//! expect.match = { c = "^[0-9]+$" }        # a regular expression, as for Ruby
+//! expect.absent = ["d"]
 //! expect.tags = []
 //! ```
 //! `expect` also takes `dropped = true`, `failed = true`, `error = "config"` (the options are refused), and `events`, a
@@ -29,6 +30,7 @@ use super::problem::{Problems, SourceFile};
 use super::secrets::Secrets;
 use super::section::{Section, Shared};
 use super::tree;
+use crate::event::condition::Pattern;
 
 /// A file of cases.
 #[derive(Debug)]
@@ -67,6 +69,8 @@ pub struct Case {
 pub struct Expectation {
     /// These fields of the one event, with exactly these values.
     pub fields: Vec<(FieldReference, Json)>,
+    /// These fields of the one event are texts that match a regular expression, written as for Ruby.
+    pub matches: Vec<(FieldReference, Pattern)>,
     /// These fields must not be there.
     pub absent: Vec<FieldReference>,
     /// Exactly these tags, in this order; none also where there is no field `tags`.
@@ -158,6 +162,7 @@ fn read_expectation(section: &mut Section) -> Expectation {
     let events = section.json("events");
     Expectation {
         fields: fields.map(|fields| read_fields(section, "fields", fields)).unwrap_or_default(),
+        matches: read_patterns(section),
         absent: read_references(section, "absent"),
         tags: section.is_set("tags").then(|| section.texts("tags")),
         dropped: section.boolean("dropped").unwrap_or_default(),
@@ -190,6 +195,18 @@ fn read_fields(section: &mut Section, key: &str, fields: Json) -> Vec<(FieldRefe
     read
 }
 
+fn read_patterns(section: &mut Section) -> Vec<(FieldReference, Pattern)> {
+    let mut patterns = Vec::new();
+    for (name, pattern) in section.map("match") {
+        let compiled = pattern.as_str().ok_or_else(|| "a regular expression is a text".to_owned());
+        match (FieldReference::parse(&name), compiled.and_then(Pattern::compile)) {
+            (Ok(reference), Ok(pattern)) => patterns.push((reference, pattern)),
+            (Err(message), _) | (_, Err(message)) => section.problem("match", &message, ""),
+        }
+    }
+    patterns
+}
+
 fn read_references(section: &mut Section, key: &str) -> Vec<FieldReference> {
     let mut references = Vec::new();
     for (element, name) in section.texts(key).into_iter().enumerate() {
@@ -217,7 +234,7 @@ mod tests {
         let (file, problems) = read_text(
             "use = \"mine.wasm\"\n[[case]]\nname = \"n\"\noptions.mapping.message = \"${NOT_A_VARIABLE} %{a}\"\n\
              options.add_tag = [5]\ninput.message = \"x\"\nclock = \"1970-01-01T00:00:01Z\"\nseed = 7\n\
-             expect.fields.\"[a][0]\" = 1\nexpect.absent = [\"b\"]\nexpect.tags = []\nexpect.failed = false\n\
+             expect.fields.\"[a][0]\" = 1\nexpect.match.c = \"^x\"\nexpect.absent = [\"b\"]\nexpect.tags = []\nexpect.failed = false\n\
              [[case]]\nname = \"m\"\ninput = [{ a = 1 }, { a = 2 }]\nexpect.events = [{ a = 1 }]\n",
         );
         assert!(problems.list().is_empty(), "{}", problems.render(false));
@@ -227,6 +244,7 @@ mod tests {
         assert_eq!(first.step.common.add_tag, ["5"]);
         assert_eq!((first.clock, first.seed), (Some(1_000_000_000), 7));
         assert_eq!(first.expect.fields[0].0.fragments(), ["a", "0"]);
+        assert_eq!(first.expect.matches[0].1.is_match("xy"), Ok(true));
         assert_eq!(first.expect.tags, Some(Vec::new()));
         assert_eq!(first.expect.failed, Some(false));
         assert_eq!((second.input.len(), second.expect.events.as_ref().map(Vec::len)), (2, Some(1)));

@@ -5,6 +5,7 @@ mod batch;
 pub mod condition;
 pub mod decorate;
 pub mod document;
+mod example;
 pub mod fields;
 mod names;
 mod row_set;
@@ -12,6 +13,7 @@ pub mod sprintf;
 
 pub use batch::{Batch, Cell, Identity, Kind};
 pub use document::Documents;
+pub use example::put_example;
 pub use names::{FieldId, FieldNames};
 pub use row_set::RowSet;
 pub use weir_filter::{FieldReference, Value};

@@ -8,7 +8,7 @@
 //!
 //! The way of a batch through one filter: `encode` makes the columns that the guest's plan reads, `instance` calls the
 //! guest, `answer` checks every number of what it says, `apply` changes the batch. `chain` decides what becomes of rows
-//! that failed or that broke the guest.
+//! that failed or that broke the guest. `run_case` tries a filter on events that are written down.
 
 mod addresses;
 mod answer;
@@ -26,8 +26,10 @@ mod host_functions;
 mod instance;
 mod interface;
 mod plan;
+mod run_case;
 
 pub use chain::{Chain, Processed, SetAside};
 pub use counts::FilterCounts;
 pub use definition::{ChainDefinition, ChainEnvironment, Clock, ConfiguredFilter, FilterProblem, Randomness};
 pub use engine::{Compilation, Engine, Manifest};
+pub use run_case::run_case;

@@ -1,7 +1,6 @@
 //! `weir test`: the cases of filters, run through the real components under the limits of production.
 
 mod find;
-mod run_case;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,14 +9,13 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
-use weir::config::cases::read_cases;
-use weir::config::{Problems, Secrets};
-use weir::filter::{Compilation, Engine};
+use weir::config::cases::{Case, read_cases};
+use weir::config::{Component, Problems, Secrets};
+use weir::filter::{Compilation, Engine, run_case};
 
 use super::terminal::{stdout_takes_color, styled};
 use super::{Format, USAGE, cache_folder, pipeline_files};
 use find::Found;
-use run_case::{Surroundings, run_case};
 
 /// Runs the cases of filters (cases/*.toml) through the real components
 ///
@@ -71,19 +69,22 @@ pub(super) fn run(options: &TestOptions, secrets: &Secrets) -> Result<ExitCode> 
             Some(component) => component,
             None => find::component_of(&path)?,
         };
-        let surroundings = Surroundings {
-            engine: &engine,
-            component: &component,
-            folder: path.parent().unwrap_or(Path::new("")),
-            databases: options.databases.as_deref(),
-        };
-        for case in &file.cases {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for mut case in file.cases {
+            case.step.component = component.clone();
+            case.step.id = match &component {
+                Component::BuiltIn(name) => name.clone(),
+                Component::File(_) => "filter".to_owned(),
+            };
+            if let Some(databases) = &options.databases {
+                find_database(&mut case, folder, databases);
+            }
             let outcome = Outcome {
                 file: file.file.name.clone(),
                 line: file.file.position(case.span.start).0,
                 filter: find::name_of(&component),
-                name: case.name.clone(),
-                differences: run_case(case, &surroundings),
+                differences: run_case(&engine, &case, folder),
+                name: case.name,
             };
             if options.format == Format::Text {
                 print_outcome(&outcome, outcomes.last(), stdout_takes_color())?;
@@ -93,6 +94,17 @@ pub(super) fn run(options: &TestOptions, secrets: &Secrets) -> Result<ExitCode> 
     }
     pipeline_files::print(&problems);
     finish(options, &outcomes, problems.errors())
+}
+
+/// A database that is not beside the cases is taken from the folder of databases.
+fn find_database(case: &mut Case, folder: &Path, databases: &Path) {
+    let Some(serde_json::Value::String(path)) = case.step.options.get_mut("database") else { return };
+    let elsewhere = databases.join(&*path);
+    if !folder.join(&*path).exists()
+        && let Ok(elsewhere) = elsewhere.canonicalize()
+    {
+        *path = elsewhere.display().to_string();
+    }
 }
 
 fn finish(options: &TestOptions, outcomes: &[Outcome], wrong_files: usize) -> Result<ExitCode> {

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use serde_json::Value as Json;
-use weir_filter::FieldReference;
 
 use super::*;
-use crate::event::Batch;
-use crate::event::fields::set_json;
+use crate::event::{Batch, put_example};
 
 fn check(case: &Json) -> Result<(), String> {
     let when = case["when"].as_str().ok_or("a case has a `when`")?;
@@ -21,19 +19,7 @@ fn check(case: &Json) -> Result<(), String> {
         return Err("was not refused".to_owned());
     }
     let mut batch = Batch::new(Arc::default(), 1);
-    let timestamp = batch.intern(&FieldReference::from_fragments(["@timestamp"]));
-    batch.column_mut(timestamp)[0] = crate::event::Cell::timestamp(0);
-    for (key, value) in case["input"].as_object().ok_or("a case has an input")? {
-        let reference = FieldReference::from_fragments([key]);
-        if key == "@timestamp" {
-            let text = value.as_str().ok_or("@timestamp is a text")?;
-            let time = chrono::DateTime::parse_from_rfc3339(text).map_err(|error| error.to_string())?;
-            let nanoseconds = time.timestamp_nanos_opt().ok_or("a time of this age")?;
-            batch.column_mut(timestamp)[0] = crate::event::Cell::timestamp(nanoseconds);
-            continue;
-        }
-        set_json(&mut batch, 0, &reference, value)?;
-    }
+    put_example(&mut batch, 0, case["input"].as_object().ok_or("a case has an input")?, 0)?;
     match (evaluate(&condition, &batch, 0), expected) {
         (Ok(answer), Json::Bool(expected)) if answer == *expected => Ok(()),
         (Err(_), expected) if expected["error"] == "runtime" => Ok(()),

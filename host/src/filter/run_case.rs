@@ -1,39 +1,24 @@
-//! One case: its events through a chain of the one filter, and what is different from what was expected.
+//! One case of a filter: its events through a chain of the one filter, and what is different from what was expected.
+//! Where cases come from is left to `config::cases` and to the callers.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use chrono::DateTime;
 use serde_json::Value as Json;
-use weir::config::Component;
-use weir::config::cases::{Case, Expectation};
-use weir::event::{Batch, FieldNames, fields};
-use weir::filter::{ChainDefinition, ChainEnvironment, Clock, ConfiguredFilter, Engine, Randomness};
-use weir_filter::{FieldReference, Value};
 
-/// What the cases of a file share.
-pub(super) struct Surroundings<'s> {
-    pub(super) engine: &'s Engine,
-    pub(super) component: &'s Component,
-    /// Where relative paths of options start.
-    pub(super) folder: &'s Path,
-    /// Where databases are looked for that are not there.
-    pub(super) databases: Option<&'s Path>,
-}
+use super::definition::{ChainDefinition, ChainEnvironment, Clock, ConfiguredFilter, Randomness};
+use super::engine::Engine;
+use crate::config::cases::{Case, Expectation};
+use crate::event::{Batch, FieldNames, FieldReference, Value, fields, put_example};
 
-/// Runs a case and answers what is different; nothing if it passes.
-pub(super) fn run_case(case: &Case, surroundings: &Surroundings<'_>) -> Vec<String> {
-    let mut step = case.step.clone();
-    step.component = surroundings.component.clone();
-    step.id = match surroundings.component {
-        Component::BuiltIn(name) => name.clone(),
-        Component::File(_) => "filter".to_owned(),
-    };
-    find_database(&mut step.options, surroundings);
+/// Runs a case and answers what is different, a text each; nothing if it passes. `folder` is where relative paths of
+/// options start.
+pub fn run_case(engine: &Engine, case: &Case, folder: &Path) -> Vec<String> {
     let mut names = FieldNames::new();
-    let environment = environment(case, surroundings);
-    let definition = ChainDefinition::build(surroundings.engine, &[step], &environment, &mut names);
+    let environment = environment(case, folder);
+    let definition =
+        ChainDefinition::build(engine, std::slice::from_ref(&case.step), &environment, &mut names);
     let definition = match (definition, case.expect.refused) {
         (Err(_), true) => return Vec::new(),
         (Ok(_), true) => return vec!["the options should have been refused, and were taken".to_owned()],
@@ -52,26 +37,14 @@ pub(super) fn run_case(case: &Case, surroundings: &Surroundings<'_>) -> Vec<Stri
     }
 }
 
-/// A database that is not beside the cases is taken from the folder of databases.
-fn find_database(options: &mut serde_json::Map<String, Json>, surroundings: &Surroundings<'_>) {
-    let Some(databases) = surroundings.databases else { return };
-    let Some(Json::String(path)) = options.get_mut("database") else { return };
-    let elsewhere = databases.join(&*path);
-    if !surroundings.folder.join(&*path).exists()
-        && let Ok(elsewhere) = elsewhere.canonicalize()
-    {
-        *path = elsewhere.display().to_string();
-    }
-}
-
-fn environment(case: &Case, surroundings: &Surroundings<'_>) -> ChainEnvironment {
+fn environment(case: &Case, folder: &Path) -> ChainEnvironment {
     let default = ChainEnvironment::default();
     let [timezone, locale, ecs_compatibility] = case.environment.clone();
     ChainEnvironment {
         timezone: timezone.unwrap_or(default.timezone),
         locale: locale.unwrap_or(default.locale),
         ecs_compatibility: ecs_compatibility.unwrap_or(default.ecs_compatibility),
-        folder: surroundings.folder.to_path_buf(),
+        folder: folder.to_path_buf(),
         clock: case.clock.map_or(Clock::System, Clock::Fixed),
         randomness: Randomness::Seeded(case.seed),
         ..ChainEnvironment::default()
@@ -81,7 +54,8 @@ fn environment(case: &Case, surroundings: &Surroundings<'_>) -> ChainEnvironment
 fn process(case: &Case, definition: &Arc<ChainDefinition>, names: FieldNames) -> Result<Batch, String> {
     let mut batch = Batch::new(Arc::new(names), case.input.len());
     for (row, event) in case.input.iter().enumerate() {
-        put_event(&mut batch, row, event, case.clock)?;
+        let time = case.clock.unwrap_or_default();
+        put_example(&mut batch, row, event, time).map_err(|error| format!("input: {error}"))?;
     }
     let mut chain = definition.start().map_err(|error| format!("cannot start the filter: {error:#}"))?;
     let processed = chain.process(batch).map_err(|error| format!("the filter stopped: {error:#}"))?;
@@ -89,30 +63,6 @@ fn process(case: &Case, definition: &Arc<ChainDefinition>, names: FieldNames) ->
         return Err(format!("the event went to the dead letters: {}", set_aside.reason));
     }
     Ok(processed.batch)
-}
-
-/// An event as an input makes it: with `@timestamp` (the case's clock, or 1970) and `@version` unless it says them.
-fn put_event(
-    batch: &mut Batch,
-    row: usize,
-    event: &serde_json::Map<String, Json>,
-    clock: Option<i64>,
-) -> Result<(), String> {
-    let top = |name: &str| FieldReference::from_fragments([name]);
-    fields::set(batch, row, &top("@timestamp"), Value::Timestamp(clock.unwrap_or_default()))?;
-    fields::set(batch, row, &top("@version"), Value::Text("1"))?;
-    for (name, value) in event {
-        if name == "@timestamp"
-            && let Json::String(text) = value
-        {
-            let time = DateTime::parse_from_rfc3339(text).ok().and_then(|time| time.timestamp_nanos_opt());
-            let time = time.ok_or_else(|| format!("input: {text:?} is no @timestamp"))?;
-            fields::set(batch, row, &top(name), Value::Timestamp(time))?;
-            continue;
-        }
-        fields::set_json(batch, row, &top(name), value).map_err(|error| format!("input: {error}"))?;
-    }
-    Ok(())
 }
 
 fn compare(expect: &Expectation, batch: &Batch, filters: &[Arc<ConfiguredFilter>]) -> Vec<String> {
@@ -145,6 +95,15 @@ fn compare(expect: &Expectation, batch: &Batch, filters: &[Arc<ConfiguredFilter>
         return differences;
     }
     compare_fields(&expect.fields, batch, 0, "", &mut differences);
+    for (reference, pattern) in &expect.matches {
+        let found = fields::whole(batch, 0, reference);
+        let matched =
+            found.as_ref().and_then(Json::as_str).is_some_and(|text| pattern.is_match(text) == Ok(true));
+        if !matched {
+            let found = found.map_or_else(|| "nothing".to_owned(), |found| found.to_string());
+            differences.push(format!("{reference}\n  expected  a text that matches\n  found     {found}"));
+        }
+    }
     for reference in &expect.absent {
         if let Some(found) = fields::whole(batch, 0, reference) {
             differences.push(format!("{reference}\n  expected  nothing\n  found     {found}"));
@@ -183,11 +142,9 @@ fn difference(what: &str, expected: &Json, found: Option<&Json>) -> String {
 /// Equal values of the same kind: `1` and `1.0` differ, `1.0` and `1e0` do not, nor does the order of a map's keys.
 fn same(expected: &Json, found: &Json) -> bool {
     match (expected, found) {
-        (Json::Number(expected), Json::Number(found)) => match (expected.as_i64(), found.as_i64()) {
-            (Some(expected), Some(found)) => expected == found,
-            (None, None) => expected == found || (expected.as_f64() == found.as_f64() && expected.is_f64()),
-            _ => false,
-        },
+        (Json::Number(expected), Json::Number(found)) => {
+            Value::from_json_number(expected.as_str()) == Value::from_json_number(found.as_str())
+        }
         (Json::Array(expected), Json::Array(found)) => {
             expected.len() == found.len()
                 && expected.iter().zip(found).all(|(expected, found)| same(expected, found))

@@ -1,0 +1,34 @@
+//! Events that are written down as JSON: in the cases of filters and conditions.
+
+use serde_json::Value as Json;
+use weir_filter::{FieldReference, Value, timestamp};
+
+use super::batch::Batch;
+use super::fields;
+
+/// Puts an event on a row as an input makes it: with `@version` unless it says one, and with `@timestamp` (nanoseconds
+/// since 1970) unless it says one as a text.
+///
+/// # Errors
+/// When the event's `@timestamp` is no time, or a field is against one of the guards of `fields::set`.
+pub fn put_example(
+    batch: &mut Batch,
+    row: usize,
+    event: &serde_json::Map<String, Json>,
+    time: i64,
+) -> Result<(), String> {
+    let top = |name: &str| FieldReference::from_fragments([name]);
+    fields::set(batch, row, &top("@timestamp"), Value::Timestamp(time))?;
+    fields::set(batch, row, &top("@version"), Value::Text("1"))?;
+    for (name, value) in event {
+        if name == "@timestamp"
+            && let Json::String(text) = value
+        {
+            let time = timestamp::parse(text).ok_or_else(|| format!("{text:?} is no @timestamp"))?;
+            fields::set(batch, row, &top(name), Value::Timestamp(time))?;
+            continue;
+        }
+        fields::set_json(batch, row, &top(name), value)?;
+    }
+    Ok(())
+}
