@@ -11,7 +11,7 @@ demo: wasm-target
 # Every test, and every case of the filters through their components. Tests that need Java or Python say so if they are skipped.
 # The binary is the one that the tests ran: `cargo run` would build all dependencies again, with other features.
 test: wasm-target
-	(cargo test --workspace --no-fail-fast && target="$${CARGO_TARGET_DIR:-target}" && "$$target/debug/weir" test guest-filters --databases "$$target/tmp/databases") 2>&1 | awk -f tests/sum.awk
+	(cargo test --workspace --no-fail-fast && "$${CARGO_TARGET_DIR:-target}/debug/weir" test guest-filters) 2>&1 | awk -f tests/sum.awk
 
 # What the guests are built for. rust-toolchain.toml names it too, but rustup may be told not to install by itself.
 wasm-target:

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value as Json;
-use weir_test_support::mmdb;
 
 /// The filters that ship with Weir.
 const BUILT_IN: [&str; 6] = ["date", "dissect", "fingerprint", "geoip", "local-time", "mutate"];
@@ -171,9 +170,7 @@ fn test_shows_what_is_different() {
 
 #[test]
 fn every_built_in_filter_has_cases_and_passes_them() {
-    let databases = address_databases();
-    let output =
-        run(weir().args(["test", "guest-filters", "--format", "json", "--databases"]).arg(databases));
+    let output = run(weir().args(["test", "guest-filters", "--format", "json"]));
     let outcomes: Json = serde_json::from_slice(&output.stdout).expect("a list of outcomes");
     let outcomes = outcomes.as_array().expect("a list of outcomes");
     let failed: Vec<&Json> = outcomes.iter().filter(|outcome| outcome["ok"] == false).collect();
@@ -182,22 +179,4 @@ fn every_built_in_filter_has_cases_and_passes_them() {
     for name in BUILT_IN {
         assert!(outcomes.iter().any(|outcome| outcome["filter"] == name), "{name} has no cases");
     }
-}
-
-/// A folder of the databases that the cases of geoip name, written from their networks. It stays: `make test` takes them
-/// from there.
-fn address_databases() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("databases");
-    fs::create_dir_all(&folder).expect("the folder can be made");
-    let facts = repository().join("tests/conformance/geo");
-    for entry in fs::read_dir(facts).expect("the networks can be read") {
-        let path = entry.expect("the networks can be read").path();
-        let facts = fs::read_to_string(&path).expect("the networks are text");
-        let (metadata, networks) = mmdb::read_facts(&facts).expect("the networks are as their form says");
-        let database = mmdb::write(&metadata, &networks).expect("the networks make a database");
-        let name = path.with_extension("mmdb");
-        let name = name.file_name().expect("a file has a name");
-        fs::write(folder.join(name), database).expect("the database can be written");
-    }
-    folder
 }
