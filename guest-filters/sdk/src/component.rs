@@ -36,9 +36,15 @@ impl<F: Filter> Component<F> {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn configure(options: &str, environment: Environment) -> Result<(Self, wit::Plan), Problems> {
-        let options = Options::read(options, F::OPTIONS, environment)?;
+        let (options, mut problems) = Options::read(options, F::OPTIONS, environment)?;
         let mut plan = Plan::new();
-        let filter = F::configure(&options, &mut plan)?;
+        let filter = match F::configure(&options, &mut plan) {
+            Ok(filter) => problems.into_result(filter)?,
+            Err(others) => {
+                problems.extend(others);
+                return Err(problems);
+            }
+        };
         let declared = plan.to_boundary();
         Ok((Component { filter, work: Work::new(plan) }, declared))
     }

@@ -89,22 +89,24 @@ enum Coerced {
 }
 
 impl Options {
-    /// Reads and checks options.
+    /// Reads and checks options. Also answers the names that nobody knows: these do not stand in the way of what the
+    /// filter itself finds wrong, so that all is told at once.
     ///
     /// # Errors
-    /// Everything that is wrong with them: unknown names, wrong types, what is missing.
+    /// Everything that is wrong with them, when types are wrong or something is missing.
     pub fn read(
         json: &str,
         descriptions: &'static [OptionDescription],
         environment: Environment,
-    ) -> Result<Self, Problems> {
+    ) -> Result<(Self, Problems), Problems> {
         let written = match serde_json::from_str(json) {
             Ok(Value::Object(map)) => map,
             Ok(_) => return Err(Problems::one("", "the options are no table", "")),
             Err(error) => return Err(Problems::one("", format!("the options are no JSON: {error}"), "")),
         };
+        let mut unknown = Problems::new();
+        refuse_unknown(&written, descriptions, &mut unknown);
         let mut problems = Problems::new();
-        refuse_unknown(&written, descriptions, &mut problems);
         let mut values = Vec::with_capacity(descriptions.len());
         for description in descriptions {
             let set = written.get(description.name).filter(|value| !value.is_null());
@@ -126,7 +128,11 @@ impl Options {
             };
             values.push((description.name, Setting { value, set: set.is_some() }));
         }
-        problems.into_result(Options { values, environment })
+        if problems.is_empty() {
+            return Ok((Options { values, environment }, unknown));
+        }
+        unknown.extend(problems);
+        Err(unknown)
     }
 
     /// What the pipeline says for all filters.
@@ -363,11 +369,10 @@ mod tests {
 
     fn check(json: &str, expected: &[(&str, &str)]) {
         let problems = match Options::read(json, TABLE, Environment::default()) {
-            Ok(_) => Vec::new(),
-            Err(problems) => {
-                problems.iter().map(|problem| (problem.pointer.clone(), problem.fix.clone())).collect()
-            }
+            Ok((_, problems)) | Err(problems) => problems,
         };
+        let problems: Vec<_> =
+            problems.iter().map(|problem| (problem.pointer.clone(), problem.fix.clone())).collect();
         let expected: Vec<_> =
             expected.iter().map(|(at, fix)| ((*at).to_owned(), (*fix).to_owned())).collect();
         assert_eq!(problems, expected, "{json}");
@@ -386,7 +391,8 @@ mod tests {
     #[test]
     fn coerced_as_in_logstash() {
         let json = r#"{"text": [5], "list": "x", "map": ["a", 1, "b", 2, "a", 3], "flag": ["false"], "number": "2.5"}"#;
-        let options = Options::read(json, TABLE, Environment::default()).expect("they are right");
+        let (options, unknown) = Options::read(json, TABLE, Environment::default()).expect("they are right");
+        assert!(unknown.is_empty());
         assert_eq!(options.text("text"), Some("5"));
         assert_eq!(options.texts("list"), ["x"]);
         assert_eq!(

@@ -37,6 +37,11 @@ impl Problems {
         self.list.push(Problem { pointer: pointer.into(), message: message.into(), fix: fix.into() });
     }
 
+    /// Adds all problems of another list.
+    pub fn extend(&mut self, others: Problems) {
+        self.list.extend(others.list);
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
