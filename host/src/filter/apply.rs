@@ -163,29 +163,51 @@ fn apply_set(
         .filter(|id| batch.column(*id).is_some())
         .collect();
     let guarded = set.has_maps || is_guarded(&reference, &set.cells);
-    if !guarded && related.is_empty() {
-        move_cells(batch, rows, field, set.cells);
-        return;
-    }
-    for (index, cell) in set.cells.into_iter().enumerate() {
-        if cell.is_absent() {
-            continue;
+    let mut cells = set.cells;
+    let touched = touched_rows(batch, rows, &related, &cells, guarded);
+    let mut by_rule = Vec::with_capacity(touched.len());
+    for index in touched {
+        if let Some(cell) = cells.get_mut(index) {
+            by_rule.push((rows.get(index), std::mem::take(cell)));
         }
-        let row = rows.get(index);
-        let touches = |id: &FieldId| !batch.cell(row, *id).is_absent();
-        if guarded || related.iter().any(touches) {
-            let value = batch.value_of(cell).map(Owned::new);
-            let Some(value) = value else { continue };
-            if let Err(reason) = fields::set(batch, row, &reference, value.borrowed()) {
-                failed.push((row, reason));
-            }
-        } else if let Some(slot) = batch.column_mut(field).get_mut(row) {
-            *slot = cell;
+    }
+    move_cells(batch, rows, field, cells);
+    for (row, cell) in by_rule {
+        let Some(value) = batch.value_of(cell).map(Owned::new) else { continue };
+        if let Err(reason) = fields::set(batch, row, &reference, value.borrowed()) {
+            failed.push((row, reason));
         }
     }
 }
 
+/// Which cells must be set by Logstash's rules: all of a guarded field, else those of rows that have a value above or
+/// below it. Absent ones are never among them.
+fn touched_rows(
+    batch: &Batch,
+    rows: &SentRows<'_>,
+    related: &[FieldId],
+    cells: &[Cell],
+    guarded: bool,
+) -> Vec<usize> {
+    if guarded {
+        return (0..cells.len()).filter(|index| !cells[*index].is_absent()).collect();
+    }
+    let mut touched = RowSet::none(cells.len());
+    for field in related {
+        let Some(column) = batch.column(*field) else { continue };
+        for (index, cell) in cells.iter().enumerate() {
+            if !cell.is_absent() && column.get(rows.get(index)).is_some_and(|other| !other.is_absent()) {
+                touched.insert(index);
+            }
+        }
+    }
+    touched.iter().collect()
+}
+
 fn move_cells(batch: &mut Batch, rows: &SentRows<'_>, field: FieldId, cells: Vec<Cell>) {
+    if cells.iter().all(|cell| cell.is_absent()) {
+        return;
+    }
     let all = matches!(rows.rows, Rows::All(_)) && cells.len() == batch.rows();
     if !all {
         let column = batch.column_mut(field);

@@ -68,6 +68,12 @@ struct Source {
     end: u32,
 }
 
+/// A text column as it was sent, of cells of one field.
+pub(super) struct SentTexts<'a> {
+    pub(super) field: FieldId,
+    pub(super) texts: &'a Texts,
+}
+
 impl Encoder {
     /// Encodes what the plan reads of `rows`. With more than `longest` bytes of text and several rows it gives up.
     pub(super) fn encode(
@@ -126,6 +132,15 @@ impl Encoder {
     /// The fields that were sent beyond the plan's.
     pub(super) fn other_fields(&self) -> &[FieldId] {
         &self.other_fields
+    }
+
+    /// The text column that a place lies in, whichever the row.
+    pub(super) fn source_around(&self, start: u32) -> Option<SentTexts<'_>> {
+        let source = self.sources.iter().find(|source| source.start <= start && start < source.end)?;
+        match self.columns.get(source.column) {
+            Some(Column::Text(texts)) => Some(SentTexts { field: source.field, texts }),
+            _ => None,
+        }
     }
 
     /// The field whose text in this row a place lies in, and the place's offset in it.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 /// Texts that lie one after the other, as a guest sees them.
 #[derive(Default)]
 pub(in super::super) struct KernelTexts {
-    parts: Vec<Part>,
+    texts: Vec<KernelText>,
     length: u32,
 }
 
-struct Part {
+/// One of them.
+pub(in super::super) struct KernelText {
     start: u32,
     text: Arc<String>,
     ascii: bool,
@@ -22,7 +23,7 @@ const MOST_BYTES: u32 = (1 << 31) - 1;
 impl KernelTexts {
     /// Forgets all texts: places in them are not known any more.
     pub(in super::super) fn clear(&mut self) {
-        self.parts.clear();
+        self.texts.clear();
         self.length = 0;
     }
 
@@ -32,27 +33,33 @@ impl KernelTexts {
         for (text, ascii) in texts {
             let length = u32::try_from(text.len()).ok()?;
             let end = self.length.checked_add(length).filter(|end| *end <= MOST_BYTES)?;
-            self.parts.push(Part { start: self.length, text: text.clone(), ascii });
+            self.texts.push(KernelText { start: self.length, text: text.clone(), ascii });
             self.length = end;
         }
         Some(first)
     }
 
-    /// The text that a place lies in: its number among the texts, and the place's start in it. `None` if the place lies
-    /// in no text, or not on character boundaries.
-    pub(in super::super) fn find(&self, start: u32, length: u32) -> Option<(usize, u32)> {
-        let number = self.parts.partition_point(|part| part.start <= start).checked_sub(1)?;
-        let part = self.parts.get(number)?;
-        let at = start - part.start;
+    /// The text that a place begins in or at the end of, and its number.
+    pub(in super::super) fn around(&self, start: u32) -> Option<(usize, &KernelText)> {
+        let number = self.texts.partition_point(|text| text.start <= start).checked_sub(1)?;
+        self.texts.get(number).map(|text| (number, text))
+    }
+}
+
+impl KernelText {
+    /// Where in this text a place begins; `None` if it does not lie wholly in it, or not on character boundaries.
+    #[inline]
+    pub(in super::super) fn find(&self, start: u32, length: u32) -> Option<u32> {
+        let at = start.checked_sub(self.start)?;
         let end = (at as usize).checked_add(length as usize)?;
-        let whole = end <= part.text.len()
-            && (part.ascii || part.text.is_char_boundary(at as usize) && part.text.is_char_boundary(end));
-        whole.then_some((number, at))
+        let whole = end <= self.text.len()
+            && (self.ascii || self.text.is_char_boundary(at as usize) && self.text.is_char_boundary(end));
+        whole.then_some(at)
     }
 
-    /// A text by its number.
-    pub(in super::super) fn text(&self, number: usize) -> Option<&Arc<String>> {
-        self.parts.get(number).map(|part| &part.text)
+    /// The text itself.
+    pub(in super::super) fn text(&self) -> &Arc<String> {
+        &self.text
     }
 }
 
@@ -64,16 +71,20 @@ mod tests {
     fn places_are_found_in_their_text_only() {
         let texts = [Arc::new("abc".to_owned()), Arc::new("dé".to_owned())];
         let mut kernel_texts = KernelTexts::default();
-        assert_eq!(kernel_texts.find(0, 0), None);
+        let find = |kernel_texts: &KernelTexts, start, length| {
+            let (number, text) = kernel_texts.around(start)?;
+            text.find(start, length).map(|at| (number, at))
+        };
+        assert_eq!(find(&kernel_texts, 0, 0), None);
         let first = kernel_texts.add(texts.iter().map(|text| (text, text.is_ascii())));
         assert_eq!(first, Some(0));
-        assert_eq!(kernel_texts.find(0, 3), Some((0, 0)));
-        assert_eq!(kernel_texts.find(2, 2), None, "over the end of a text");
-        assert_eq!(kernel_texts.find(3, 3), Some((1, 0)));
-        assert_eq!(kernel_texts.find(3, 2), None, "within a character");
-        assert_eq!(kernel_texts.find(6, 1), None);
-        assert_eq!(kernel_texts.find(u32::MAX, u32::MAX), None);
+        assert_eq!(find(&kernel_texts, 0, 3), Some((0, 0)));
+        assert_eq!(find(&kernel_texts, 2, 2), None, "over the end of a text");
+        assert_eq!(find(&kernel_texts, 3, 3), Some((1, 0)));
+        assert_eq!(find(&kernel_texts, 3, 2), None, "within a character");
+        assert_eq!(find(&kernel_texts, 6, 1), None);
+        assert_eq!(find(&kernel_texts, u32::MAX, u32::MAX), None);
         assert_eq!(kernel_texts.add(texts[..1].iter().map(|text| (text, true))), Some(6));
-        assert_eq!(kernel_texts.find(6, 1), Some((2, 0)));
+        assert_eq!(find(&kernel_texts, 6, 1), Some((2, 0)));
     }
 }

@@ -47,6 +47,8 @@ struct Kept {
     records: HashMap<Box<[u8]>, Option<u32>>,
     /// A value a path for each record.
     values: Vec<Found>,
+    /// The kinds of the values of each path.
+    kinds: Vec<u8>,
     /// The values' texts, one buffer after the other.
     texts: Vec<(Arc<String>, bool)>,
     texts_length: usize,
@@ -103,7 +105,7 @@ impl OpenDatabase {
         }
         self.look_again();
         if self.kept.paths != paths || self.kept.records.len() > MOST_KEPT {
-            self.kept = Kept { paths: paths.to_vec(), ..Kept::default() };
+            self.kept = Kept { paths: paths.to_vec(), kinds: vec![0; paths.len()], ..Kept::default() };
         }
         let records = self.find_records(addresses, text)?;
         let texts = self.kept.texts.iter().map(|(text, ascii)| (text, *ascii));
@@ -179,7 +181,7 @@ impl Kept {
             parsed.and_then(|parsed| database.reader.lookup(parsed).ok()).filter(LookupResult::has_data);
         let record = match (parsed, &result) {
             (Some(parsed), Some(result)) => {
-                for path in &self.paths {
+                for (path, kinds) in self.paths.iter().zip(&mut self.kinds) {
                     let start = new_texts.len();
                     let found = match read_path(result, parsed, path, new_texts) {
                         Some(Scalar::Boolean(value)) => Found::Boolean(value),
@@ -191,6 +193,7 @@ impl Kept {
                     if !matches!(found, Found::Text(..)) {
                         new_texts.truncate(start);
                     }
+                    *kinds |= found.kind();
                     self.values.push(found);
                 }
                 u32::try_from(first_value / self.paths.len().max(1)).ok()
@@ -224,75 +227,81 @@ impl Kept {
             let number = record.map(|record| record as usize * self.paths.len() + path);
             number.and_then(|number| self.values.get(number)).copied().unwrap_or(Found::Absent)
         };
-        let (mut texts, mut integers, mut floats, mut booleans, mut absent) = (0, 0, 0, 0, 0);
-        for record in records {
-            match value(record) {
-                Found::Text(..) => texts += 1,
-                Found::Integer(_) => integers += 1,
-                Found::Float(_) => floats += 1,
-                Found::Boolean(_) => booleans += 1,
-                Found::Absent => absent += 1,
-            }
-        }
         let rows = records.len();
-        if absent == rows {
-            return Column::Absent;
-        }
-        if texts + absent == rows {
-            let mut column = Texts { starts: Vec::with_capacity(rows), lens: Vec::with_capacity(rows) };
-            for record in records {
-                let (start, length) = match value(record) {
-                    Found::Text(start, length) => (KERNEL_PLACE | (first + start), length),
-                    _ => (0, NO_VALUE),
-                };
-                column.starts.push(start);
-                column.lens.push(length);
-            }
-            return Column::Text(column);
-        }
-        let present = || {
-            let mut present = Vec::new();
-            if absent > 0 {
-                present.resize(rows.div_ceil(8), 0_u8);
-                for (row, record) in records.iter().enumerate() {
-                    if value(record) != Found::Absent {
-                        present[row / 8] |= 1 << (row % 8);
-                    }
+        // A path leads to one kind of value in nearly every database, so what was ever found says what the column is.
+        match self.kinds.get(path).copied().unwrap_or_default() {
+            0 => Column::Absent,
+            TEXT => {
+                let mut column = Texts { starts: Vec::with_capacity(rows), lens: Vec::with_capacity(rows) };
+                for record in records {
+                    let (start, length) = match value(record) {
+                        Found::Text(start, length) => (KERNEL_PLACE | (first + start), length),
+                        _ => (0, NO_VALUE),
+                    };
+                    column.starts.push(start);
+                    column.lens.push(length);
                 }
+                Column::Text(column)
             }
-            present
-        };
-        if integers + absent == rows || booleans + absent == rows {
-            let number = |record| match value(record) {
-                Found::Integer(number) => number,
-                Found::Boolean(value) => i64::from(value),
-                _ => 0,
-            };
-            let column = Numbers { values: records.iter().map(number).collect(), present: present() };
-            return if integers > 0 { Column::Integer(column) } else { Column::Boolean(column) };
+            FLOAT => {
+                let mut column =
+                    Floats { values: Vec::with_capacity(rows), present: vec![0; rows.div_ceil(8)] };
+                for (row, record) in records.iter().enumerate() {
+                    let found = value(record);
+                    column.values.push(if let Found::Float(number) = found { number } else { 0.0 });
+                    column.present[row / 8] |= u8::from(found != Found::Absent) << (row % 8);
+                }
+                Column::Float(column)
+            }
+            kinds @ (INTEGER | BOOLEAN) => {
+                let mut column =
+                    Numbers { values: Vec::with_capacity(rows), present: vec![0; rows.div_ceil(8)] };
+                for (row, record) in records.iter().enumerate() {
+                    let found = value(record);
+                    column.values.push(match found {
+                        Found::Integer(number) => number,
+                        Found::Boolean(value) => i64::from(value),
+                        _ => 0,
+                    });
+                    column.present[row / 8] |= u8::from(found != Found::Absent) << (row % 8);
+                }
+                if kinds == INTEGER { Column::Integer(column) } else { Column::Boolean(column) }
+            }
+            _ => {
+                let mut column = Vec::new();
+                for (row, record) in records.iter().enumerate() {
+                    let cell = match value(record) {
+                        Found::Absent => continue,
+                        Found::Boolean(value) => MixedCell::Boolean(value),
+                        Found::Integer(value) => MixedCell::Integer(value),
+                        Found::Float(value) => MixedCell::Float(value),
+                        Found::Text(start, length) => {
+                            MixedCell::Text((KERNEL_PLACE | (first + start), length))
+                        }
+                    };
+                    column.push((row as u32, cell));
+                }
+                Column::Mixed(column)
+            }
         }
-        if floats + absent == rows {
-            let number = |record| match value(record) {
-                Found::Float(number) => number,
-                _ => 0.0,
-            };
-            return Column::Float(Floats {
-                values: records.iter().map(number).collect(),
-                present: present(),
-            });
+    }
+}
+
+/// Kinds of values, as bits.
+const TEXT: u8 = 1;
+const INTEGER: u8 = 2;
+const FLOAT: u8 = 4;
+const BOOLEAN: u8 = 8;
+
+impl Found {
+    fn kind(self) -> u8 {
+        match self {
+            Found::Absent => 0,
+            Found::Text(..) => TEXT,
+            Found::Integer(_) => INTEGER,
+            Found::Float(_) => FLOAT,
+            Found::Boolean(_) => BOOLEAN,
         }
-        let mut column = Vec::with_capacity(rows - absent);
-        for (row, record) in records.iter().enumerate() {
-            let cell = match value(record) {
-                Found::Absent => continue,
-                Found::Boolean(value) => MixedCell::Boolean(value),
-                Found::Integer(value) => MixedCell::Integer(value),
-                Found::Float(value) => MixedCell::Float(value),
-                Found::Text(start, length) => MixedCell::Text((KERNEL_PLACE | (first + start), length)),
-            };
-            column.push((row as u32, cell));
-        }
-        Column::Mixed(column)
     }
 }
 

@@ -54,10 +54,9 @@ fn look_up(database: &mut OpenDatabase, addresses: &[&str], paths: &[&[&str]]) -
     let text_at = |start: u32, length: u32| match length {
         NO_VALUE => Json::Null,
         length => {
-            let (number, at) =
-                kernel_texts.find(start & !KERNEL_PLACE, length).expect("a place in a kernel's text");
-            let text = kernel_texts.text(number).expect("a text");
-            Json::from(&text[at as usize..(at + length) as usize])
+            let (_, text) = kernel_texts.around(start & !KERNEL_PLACE).expect("a kernel's text");
+            let at = text.find(start & !KERNEL_PLACE, length).expect("a place in it");
+            Json::from(&text.text()[at as usize..(at + length) as usize])
         }
     };
     let present = |present: &[u8], row: usize| present.is_empty() || present[row / 8] >> (row % 8) & 1 != 0;

@@ -7,5 +7,5 @@ mod kernel_texts;
 mod lookup;
 
 pub(super) use database::Databases;
-pub(super) use kernel_texts::KernelTexts;
+pub(super) use kernel_texts::{KernelText, KernelTexts};
 pub(super) use lookup::OpenDatabase;
