@@ -325,10 +325,14 @@ impl Places<'_> {
         let mut cells = Vec::with_capacity(rows);
         self.push_parts(texts, &mut cells);
         for (row, (start, length)) in texts.starts.iter().zip(&texts.lens).enumerate().skip(cells.len()) {
-            cells.push(match *length {
+            let cell = match *length {
                 NO_VALUE => Cell::ABSENT,
-                length => self.text(row, *start, length)?,
-            });
+                length => match self.part_of_last_kernel(*start, length) {
+                    Some(cell) => cell,
+                    None => self.text(row, *start, length)?,
+                },
+            };
+            cells.push(cell);
         }
         Ok(cells)
     }
@@ -410,14 +414,15 @@ impl Places<'_> {
         Ok(Cell::text(buffer, start, length))
     }
 
+    /// Most kernel places of a column lie in one text.
     #[inline]
+    fn part_of_last_kernel(&self, start: u32, length: u32) -> Option<Cell> {
+        let (text, buffer) = self.last_kernel?;
+        let at = text.find(start.checked_sub(KERNEL_PLACE)?, length)?;
+        Some(Cell::text(buffer, at, length))
+    }
+
     fn kernel_text(&mut self, start: u32, length: u32) -> Result<Cell, Break> {
-        // Most places of a column lie in one text.
-        if let Some((text, buffer)) = self.last_kernel
-            && let Some(at) = text.find(start, length)
-        {
-            return Ok(Cell::text(buffer, at, length));
-        }
         let Some((number, text)) = self.kernel_texts.around(start) else {
             return Err(out_of_place(start | KERNEL_PLACE, length));
         };

@@ -27,10 +27,12 @@ impl KernelTexts {
         self.length = 0;
     }
 
-    /// Adds texts that lie one after the other, and answers where the first begins, or `None` if there is no room.
-    pub(super) fn add<'t>(&mut self, texts: impl Iterator<Item = (&'t Arc<String>, bool)>) -> Option<u32> {
+    /// Adds texts that lie one after the other, and answers where the first begins, or `None` if there is no room. `ascii`
+    /// says that all of them are ASCII.
+    pub(super) fn add(&mut self, texts: &[Arc<String>], ascii: bool) -> Option<u32> {
         let first = self.length;
-        for (text, ascii) in texts {
+        for text in texts {
+            debug_assert!(!ascii || text.is_ascii());
             let length = u32::try_from(text.len()).ok()?;
             let end = self.length.checked_add(length).filter(|end| *end <= MOST_BYTES)?;
             self.texts.push(KernelText { start: self.length, text: text.clone(), ascii });
@@ -76,7 +78,7 @@ mod tests {
             text.find(start, length).map(|at| (number, at))
         };
         assert_eq!(find(&kernel_texts, 0, 0), None);
-        let first = kernel_texts.add(texts.iter().map(|text| (text, text.is_ascii())));
+        let first = kernel_texts.add(&texts, false);
         assert_eq!(first, Some(0));
         assert_eq!(find(&kernel_texts, 0, 3), Some((0, 0)));
         assert_eq!(find(&kernel_texts, 2, 2), None, "over the end of a text");
@@ -84,7 +86,7 @@ mod tests {
         assert_eq!(find(&kernel_texts, 3, 2), None, "within a character");
         assert_eq!(find(&kernel_texts, 6, 1), None);
         assert_eq!(find(&kernel_texts, u32::MAX, u32::MAX), None);
-        assert_eq!(kernel_texts.add(texts[..1].iter().map(|text| (text, true))), Some(6));
+        assert_eq!(kernel_texts.add(&texts[..1], true), Some(6));
         assert_eq!(find(&kernel_texts, 6, 1), Some((2, 0)));
     }
 }

@@ -49,9 +49,20 @@ struct Kept {
     values: Vec<Found>,
     /// The kinds of the values of each path.
     kinds: Vec<u8>,
-    /// The values' texts, one buffer after the other.
-    texts: Vec<(Arc<String>, bool)>,
-    texts_length: usize,
+    /// The values' texts that are ASCII, and those that are not. Apart from each other, as a place in ASCII is on
+    /// character boundaries wherever it is, and nobody has to look: the looking was most of what a lookup cost.
+    ascii: KeptTexts,
+    other: KeptTexts,
+}
+
+/// Texts, one buffer after the other.
+#[derive(Default)]
+struct KeptTexts {
+    buffers: Vec<Arc<String>>,
+    /// Of all buffers.
+    length: usize,
+    /// What is to become the next buffer.
+    new: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,7 +71,9 @@ enum Found {
     Boolean(bool),
     Integer(i64),
     Float(f64),
-    /// A place in all of `Kept::texts`.
+    /// A place in all of `Kept::ascii`.
+    Ascii(u32, u32),
+    /// A place in all of `Kept::other`.
     Text(u32, u32),
 }
 
@@ -108,8 +121,8 @@ impl OpenDatabase {
             self.kept = Kept { paths: paths.to_vec(), kinds: vec![0; paths.len()], ..Kept::default() };
         }
         let records = self.find_records(addresses, text)?;
-        let texts = self.kept.texts.iter().map(|(text, ascii)| (text, *ascii));
-        let Some(first) = kernel_texts.add(texts) else {
+        let ascii = kernel_texts.add(&self.kept.ascii.buffers, true);
+        let (Some(ascii), Some(other)) = (ascii, kernel_texts.add(&self.kept.other.buffers, false)) else {
             wasmtime::bail!("the texts of this batch's lookups are too long");
         };
         let mut found = vec![0_u8; rows.div_ceil(8)];
@@ -118,13 +131,12 @@ impl OpenDatabase {
                 found[row / 8] |= 1 << (row % 8);
             }
         }
-        let columns = (0..paths.len()).map(|path| self.kept.column(&records, path, first)).collect();
+        let columns = (0..paths.len()).map(|path| self.kept.column(&records, path, [ascii, other])).collect();
         Ok((found, columns))
     }
 
     fn find_records(&mut self, addresses: &Texts, text: &[u8]) -> wasmtime::Result<Vec<Option<u32>>> {
         let mut records = Vec::with_capacity(addresses.starts.len());
-        let mut new_texts = String::new();
         for (start, length) in addresses.starts.iter().zip(&addresses.lens) {
             if *length == NO_VALUE {
                 records.push(None);
@@ -140,11 +152,12 @@ impl OpenDatabase {
             }
             let record = match self.kept.records.get(address) {
                 Some(record) => *record,
-                None => self.kept.add(&self.database, address, &mut new_texts),
+                None => self.kept.add(&self.database, address),
             };
             records.push(record);
         }
-        self.kept.keep_texts(new_texts);
+        self.kept.ascii.keep();
+        self.kept.other.keep();
         Ok(records)
     }
 
@@ -173,26 +186,25 @@ impl OpenDatabase {
 }
 
 impl Kept {
-    /// Looks up an address that was not seen lately. Its texts go to `new_texts`, which follows all texts kept.
-    fn add(&mut self, database: &Database, address: &[u8], new_texts: &mut String) -> Option<u32> {
+    /// Looks up an address that was not seen lately.
+    fn add(&mut self, database: &Database, address: &[u8]) -> Option<u32> {
         let first_value = self.values.len();
         let parsed = std::str::from_utf8(address).ok().and_then(address_text::parse);
         let result =
             parsed.and_then(|parsed| database.reader.lookup(parsed).ok()).filter(LookupResult::has_data);
         let record = match (parsed, &result) {
             (Some(parsed), Some(result)) => {
+                let mut text = String::new();
                 for (path, kinds) in self.paths.iter().zip(&mut self.kinds) {
-                    let start = new_texts.len();
-                    let found = match read_path(result, parsed, path, new_texts) {
+                    text.clear();
+                    let found = match read_path(result, parsed, path, &mut text) {
                         Some(Scalar::Boolean(value)) => Found::Boolean(value),
                         Some(Scalar::Integer(value)) => Found::Integer(value),
                         Some(Scalar::Float(value)) => Found::Float(value),
-                        Some(Scalar::Text) => place(self.texts_length + start, new_texts.len() - start),
+                        Some(Scalar::Text) if text.is_ascii() => self.ascii.add(&text, Found::Ascii),
+                        Some(Scalar::Text) => self.other.add(&text, Found::Text),
                         Some(Scalar::Other) | None => Found::Absent,
                     };
-                    if !matches!(found, Found::Text(..)) {
-                        new_texts.truncate(start);
-                    }
                     *kinds |= found.kind();
                     self.values.push(found);
                 }
@@ -204,28 +216,14 @@ impl Kept {
         record
     }
 
-    fn keep_texts(&mut self, new_texts: String) {
-        if new_texts.is_empty() {
-            return;
-        }
-        self.texts_length += new_texts.len();
-        let ascii = new_texts.is_ascii();
-        self.texts.push((Arc::new(new_texts), ascii));
-        if self.texts.len() > MOST_BUFFERS {
-            let mut all = String::with_capacity(self.texts_length);
-            for (text, _) in &self.texts {
-                all.push_str(text);
+    /// One path's values for the rows. Places in `ascii` and `other` begin at `first`.
+    fn column(&self, records: &[Option<u32>], path: usize, first: [u32; 2]) -> Column {
+        // By reference: copies went through the stack, and cost more than all else here.
+        let value = |record: &Option<u32>| match record {
+            Some(record) => {
+                self.values.get(*record as usize * self.paths.len() + path).unwrap_or(&Found::Absent)
             }
-            let ascii = all.is_ascii();
-            self.texts = vec![(Arc::new(all), ascii)];
-        }
-    }
-
-    /// One path's values for the rows; text places begin at `first`.
-    fn column(&self, records: &[Option<u32>], path: usize, first: u32) -> Column {
-        let value = |record: &Option<u32>| {
-            let number = record.map(|record| record as usize * self.paths.len() + path);
-            number.and_then(|number| self.values.get(number)).copied().unwrap_or(Found::Absent)
+            None => &Found::Absent,
         };
         let rows = records.len();
         // A path leads to one kind of value in nearly every database, so what was ever found says what the column is.
@@ -234,10 +232,7 @@ impl Kept {
             TEXT => {
                 let mut column = Texts { starts: Vec::with_capacity(rows), lens: Vec::with_capacity(rows) };
                 for record in records {
-                    let (start, length) = match value(record) {
-                        Found::Text(start, length) => (KERNEL_PLACE | (first + start), length),
-                        _ => (0, NO_VALUE),
-                    };
+                    let (start, length) = value(record).place(first).unwrap_or((0, NO_VALUE));
                     column.starts.push(start);
                     column.lens.push(length);
                 }
@@ -248,8 +243,8 @@ impl Kept {
                     Floats { values: Vec::with_capacity(rows), present: vec![0; rows.div_ceil(8)] };
                 for (row, record) in records.iter().enumerate() {
                     let found = value(record);
-                    column.values.push(if let Found::Float(number) = found { number } else { 0.0 });
-                    column.present[row / 8] |= u8::from(found != Found::Absent) << (row % 8);
+                    column.values.push(if let Found::Float(number) = found { *number } else { 0.0 });
+                    column.present[row / 8] |= u8::from(*found != Found::Absent) << (row % 8);
                 }
                 Column::Float(column)
             }
@@ -259,27 +254,26 @@ impl Kept {
                 for (row, record) in records.iter().enumerate() {
                     let found = value(record);
                     column.values.push(match found {
-                        Found::Integer(number) => number,
-                        Found::Boolean(value) => i64::from(value),
+                        Found::Integer(number) => *number,
+                        Found::Boolean(value) => i64::from(*value),
                         _ => 0,
                     });
-                    column.present[row / 8] |= u8::from(found != Found::Absent) << (row % 8);
+                    column.present[row / 8] |= u8::from(*found != Found::Absent) << (row % 8);
                 }
                 if kinds == INTEGER { Column::Integer(column) } else { Column::Boolean(column) }
             }
             _ => {
                 let mut column = Vec::new();
                 for (row, record) in records.iter().enumerate() {
-                    let cell = match value(record) {
-                        Found::Absent => continue,
-                        Found::Boolean(value) => MixedCell::Boolean(value),
-                        Found::Integer(value) => MixedCell::Integer(value),
-                        Found::Float(value) => MixedCell::Float(value),
-                        Found::Text(start, length) => {
-                            MixedCell::Text((KERNEL_PLACE | (first + start), length))
-                        }
+                    let found = value(record);
+                    let cell = match found {
+                        Found::Absent => None,
+                        Found::Boolean(value) => Some(MixedCell::Boolean(*value)),
+                        Found::Integer(value) => Some(MixedCell::Integer(*value)),
+                        Found::Float(value) => Some(MixedCell::Float(*value)),
+                        Found::Ascii(..) | Found::Text(..) => found.place(first).map(MixedCell::Text),
                     };
-                    column.push((row as u32, cell));
+                    column.extend(cell.map(|cell| (row as u32, cell)));
                 }
                 Column::Mixed(column)
             }
@@ -297,18 +291,51 @@ impl Found {
     fn kind(self) -> u8 {
         match self {
             Found::Absent => 0,
-            Found::Text(..) => TEXT,
+            Found::Ascii(..) | Found::Text(..) => TEXT,
             Found::Integer(_) => INTEGER,
             Found::Float(_) => FLOAT,
             Found::Boolean(_) => BOOLEAN,
         }
     }
+
+    /// The place of a text, for a guest.
+    #[inline]
+    fn place(&self, first: [u32; 2]) -> Option<(u32, u32)> {
+        match self {
+            Found::Ascii(start, length) => Some((KERNEL_PLACE | (first[0] + start), *length)),
+            Found::Text(start, length) => Some((KERNEL_PLACE | (first[1] + start), *length)),
+            _ => None,
+        }
+    }
 }
 
-fn place(start: usize, length: usize) -> Found {
-    match (u32::try_from(start), u32::try_from(length)) {
-        (Ok(start), Ok(length)) if start < KERNEL_PLACE => Found::Text(start, length),
-        _ => Found::Absent,
+impl KeptTexts {
+    /// Appends a text to what will be the next buffer.
+    fn add(&mut self, text: &str, found: fn(u32, u32) -> Found) -> Found {
+        let place = (u32::try_from(self.length + self.new.len()), u32::try_from(text.len()));
+        match place {
+            (Ok(start), Ok(length)) if start < KERNEL_PLACE => {
+                self.new.push_str(text);
+                found(start, length)
+            }
+            _ => Found::Absent,
+        }
+    }
+
+    /// Makes a buffer of what was appended, or one of all when there are many.
+    fn keep(&mut self) {
+        if self.new.is_empty() {
+            return;
+        }
+        self.length += self.new.len();
+        self.buffers.push(Arc::new(std::mem::take(&mut self.new)));
+        if self.buffers.len() > MOST_BUFFERS {
+            let mut all = String::with_capacity(self.length);
+            for text in &self.buffers {
+                all.push_str(text);
+            }
+            self.buffers = vec![Arc::new(all)];
+        }
     }
 }
 

@@ -162,7 +162,8 @@ fn what_is_kept_is_bounded_and_right() {
         assert_eq!(columns[0], expected);
         assert!(columns[1].iter().all(|city| city == "Tōkyō"));
         assert!(
-            database.kept.records.len() <= MOST_KEPT + 200 && database.kept.texts.len() <= MOST_BUFFERS + 1
+            database.kept.records.len() <= MOST_KEPT + 200
+                && database.kept.ascii.buffers.len() <= MOST_BUFFERS + 1
         );
     }
     // Other paths, other answers.
