@@ -17,18 +17,25 @@ mod guests;
 struct Hostile {
     engine: Engine,
     module: PathBuf,
+    /// A component of another world.
+    wishful: PathBuf,
+    /// A built-in filter as a file, which is not trusted as the built-in one is.
+    geoip: PathBuf,
 }
 
 static HOSTILE: LazyLock<Hostile> = LazyLock::new(|| {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the host lies in the workspace");
     let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let target = temporary.parent().expect("the folder for tests lies in the target folder");
-    let built = guests::build(workspace, "tests/guests", target).expect("the hostile guest is built");
-    let module =
-        built.into_iter().find(|guest| guest.name == "hostile").expect("it is among the guests").module;
+    let module = |folder: &str, name: &str| {
+        let built = guests::build(workspace, folder, target).expect("the guests are built");
+        built.into_iter().find(|guest| guest.name == name).expect("it is among the guests").module
+    };
     Hostile {
         engine: Engine::new(Some(&temporary.join("cache")), Compilation::Thorough).expect("an engine"),
-        module,
+        module: module("tests/guests", "hostile"),
+        wishful: module("tests/guests", "wishful"),
+        geoip: module("guest-filters", "geoip"),
     }
 });
 
@@ -321,4 +328,35 @@ fn what_is_no_filter_is_refused_by_name() {
     assert!(message.contains("\"dissect\""), "{message}");
     let manifest = HOSTILE.engine.describe(&Component::File(HOSTILE.module.clone())).expect("described");
     assert_eq!((manifest.name.as_str(), manifest.version.as_str()), ("hostile", "1.0.0"));
+}
+
+#[test]
+fn what_was_not_granted_is_named() {
+    let message = format!(
+        "{:#}",
+        HOSTILE.engine.describe(&Component::File(HOSTILE.wishful.clone())).expect_err("refused")
+    );
+    assert!(message.contains("imports weir:filter/patterns@0.1.0, which this version"), "{message}");
+
+    let problems = |component: &Component, grants: Option<Vec<String>>| {
+        let options = serde_json::json!({"source": "ip", "target": "geo", "database": "demo:addresses"});
+        let step = FilterStep {
+            component: component.clone(),
+            grants,
+            options: options.as_object().cloned().expect("a map"),
+            ..step("", OnFailure::DeadLetter, OnFailure::Tag)
+        };
+        let environment = ChainEnvironment::default();
+        let built = ChainDefinition::build(&HOSTILE.engine, &[step], &environment, &mut FieldNames::new());
+        built.err().unwrap_or_default().iter().map(|problem| problem.message.clone()).collect::<Vec<_>>()
+    };
+    let refused = "this component imports weir:filter/addresses, which it was not granted";
+    let granted = || Some(vec!["addresses".to_owned()]);
+    let file = Component::File(HOSTILE.geoip.clone());
+    assert_eq!(problems(&file, None), [refused]);
+    assert_eq!(problems(&file, Some(Vec::new())), [refused]);
+    assert!(problems(&file, granted()).is_empty());
+    let built_in = Component::BuiltIn("geoip".to_owned());
+    assert!(problems(&built_in, None).is_empty());
+    assert_eq!(problems(&built_in, Some(Vec::new())), [refused]);
 }

@@ -4,11 +4,17 @@
 
 use std::cell::RefCell;
 
-wit_bindgen::generate!({ path: "../../../wit", world: "basic" });
+mod bindings {
+    wit_bindgen::generate!({ path: "../../../wit", world: "basic" });
+    use super::Hostile;
+    export!(Hostile);
+}
 
-use exports::weir::filter::filter::{Access, Environment, Extent, Guest, Manifest, Plan, Planned, Problem};
-use weir::filter::columns::{Answer, Batch, Cell, Column, Numbers, Outcome, Texts, Verdict};
-use weir::filter::host;
+use bindings::exports::weir::filter::filter::{
+    Access, Environment, Extent, Guest, Manifest, Plan, Planned, Problem,
+};
+use bindings::weir::filter::columns::{Answer, Batch, Cell, Column, Numbers, Outcome, Texts, Verdict};
+use bindings::weir::filter::host;
 
 thread_local! { static WHAT: RefCell<String> = const { RefCell::new(String::new()) }; }
 
@@ -229,8 +235,6 @@ impl Guest for Hostile {
         Ok(())
     }
 }
-
-export!(Hostile);
 
 fn nothing() -> Answer {
     Answer {
