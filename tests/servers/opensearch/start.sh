@@ -44,6 +44,7 @@ launch() {
       modules=(--add-modules=jdk.incubator.vector)
       "$java" --list-modules | grep -q incubator.vector || modules=() ;;
   esac
+  # A test machine's disk may be nearly full, and the heap is small: neither is a reason to refuse requests.
   exec "$java" ${JAVA_OPTS:--Xms512m -Xmx512m} "${modules[@]}" \
     -XX:+UseSerialGC -Dfile.encoding=UTF-8 -Djava.awt.headless=true -Djava.io.tmpdir="$run/tmp" \
     -Dopensearch.distribution.type=tar \
@@ -51,7 +52,7 @@ launch() {
     -Dlog4j.configurationFile="$here/log4j2.properties" -Dlog4j2.disable.jmx=true -Dlog4j.shutdownHookEnabled=false \
     --add-opens=java.base/java.io=ALL-UNNAMED --add-opens=java.base/java.nio=ALL-UNNAMED \
     -cp "$lib/classes:$lib/*" OsNode "$run" "http.port=$port" transport.port=0 \
-    cluster.routing.allocation.disk.threshold_enabled=false "$@"
+    cluster.routing.allocation.disk.threshold_enabled=false indices.breaker.total.use_real_memory=false "$@"
 }
 
 lifecycle "$@"

@@ -1,0 +1,206 @@
+//! Runs the `weir` binary in an environment of its own, and follows what it says.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// How long anything may take before a test gives up: a slow machine with other work to do is no failure.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+
+/// What a run gets from outside.
+pub(crate) struct Setting {
+    folder: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// A process under way. It is killed when this is dropped.
+pub(crate) struct Running {
+    child: Child,
+    log: Arc<Log>,
+    stdout: Option<JoinHandle<Vec<u8>>>,
+}
+
+/// A process that has ended.
+pub(crate) struct Ended {
+    /// Its exit code; `None` when it was killed.
+    pub(crate) code: Option<i32>,
+    /// What it printed.
+    pub(crate) stdout: Vec<u8>,
+    /// What it logged.
+    pub(crate) stderr: String,
+}
+
+#[derive(Default)]
+struct Log {
+    state: Mutex<LogState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct LogState {
+    text: String,
+    ended: bool,
+}
+
+impl Setting {
+    /// An empty folder, AWS credentials that moto and the fakes take, nothing of the machine's own configuration.
+    pub(crate) fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let home = folder.path().display().to_string();
+        let mut setting = Self { folder, variables: Vec::new() };
+        setting.set("HOME", &home);
+        setting.set("AWS_EC2_METADATA_DISABLED", "true");
+        setting.set("AWS_ACCESS_KEY_ID", "AKIDTEST");
+        setting.set("AWS_SECRET_ACCESS_KEY", "secret");
+        setting.set("WEIR_STATE_DIR", &format!("{home}/state"));
+        // Compiled filters are shared by all tests, or each would compile them anew.
+        setting.set("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
+        setting
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.unset(name);
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.variables.retain(|(other, _)| other != name);
+    }
+
+    /// Writes a pipeline file and answers its path.
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+
+    /// Starts `weir` with these arguments.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        self.start_with_input(arguments, Stdio::null())
+    }
+
+    pub(crate) fn start_with_input(&self, arguments: &[&str], stdin: Stdio) -> Running {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_weir"))
+            .args(arguments)
+            .env_clear()
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.folder.path())
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        let stdout = std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = stdout.read_to_end(&mut bytes);
+            bytes
+        });
+        let log = Arc::<Log>::default();
+        let (stderr, kept) = (child.stderr.take().unwrap(), log.clone());
+        std::thread::spawn(move || {
+            let mut lines = BufReader::new(stderr);
+            let mut line = Vec::new();
+            while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+                kept.state.lock().unwrap().text.push_str(&String::from_utf8_lossy(&line));
+                kept.changed.notify_all();
+                line.clear();
+            }
+            kept.state.lock().unwrap().ended = true;
+            kept.changed.notify_all();
+        });
+        Running { child, log, stdout: Some(stdout) }
+    }
+
+    /// Runs `weir` to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+        self.start(arguments).wait()
+    }
+}
+
+impl Running {
+    /// Waits until the log holds a text.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        let state = self.log.state.lock().unwrap();
+        let waiting = self
+            .log
+            .changed
+            .wait_timeout_while(state, PATIENCE, |state| !state.text.contains(text) && !state.ended);
+        let said = waiting.unwrap().0.text.clone();
+        assert!(said.contains(text), "weir did not say {text:?}, but:\n{said}");
+    }
+
+    fn wait_for_exit(&mut self) -> Option<i32> {
+        // The pipe of the log ends with the process.
+        let state = self.log.state.lock().unwrap();
+        let waiting = self.log.changed.wait_timeout_while(state, PATIENCE, |state| !state.ended);
+        let (ended, said) = waiting.map(|(state, _)| (state.ended, state.text.clone())).unwrap();
+        assert!(ended, "weir does not end:\n{said}");
+        self.child.wait().unwrap().code()
+    }
+
+    /// Waits for the end.
+    pub(crate) fn wait(mut self) -> Ended {
+        let code = self.wait_for_exit();
+        let stdout = self.stdout.take().unwrap().join().unwrap();
+        let stderr = self.log.state.lock().unwrap().text.clone();
+        Ended { code, stdout, stderr }
+    }
+
+    /// Asks it to stop (SIGTERM) and waits for the end.
+    pub(crate) fn stop(self) -> Ended {
+        self.send_sigterm();
+        self.wait()
+    }
+
+    /// The same where something is waited for that does not come: after the second signal nothing is drained.
+    pub(crate) fn stop_at_once(self) -> Ended {
+        self.send_sigterm();
+        self.wait_for_log("stopping");
+        self.send_sigterm();
+        self.wait()
+    }
+
+    fn send_sigterm(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Ends it at once (SIGKILL).
+    pub(crate) fn kill(mut self) -> Ended {
+        self.child.kill().unwrap();
+        self.wait()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    /// Asserts the exit code.
+    #[track_caller]
+    pub(crate) fn expect_code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.stderr, String::from_utf8_lossy(&self.stdout));
+        self
+    }
+
+    /// Asserts that the log holds a text.
+    #[track_caller]
+    pub(crate) fn expect_log(&self, text: &str) -> &Self {
+        assert!(self.stderr.contains(text), "not in the log: {text:?}\n{}", self.stderr);
+        self
+    }
+}
