@@ -360,3 +360,22 @@ fn what_was_not_granted_is_named() {
     assert!(problems(&built_in, None).is_empty());
     assert_eq!(problems(&built_in, Some(Vec::new())), [refused]);
 }
+
+#[test]
+fn long_events_go_through_in_parts() {
+    let mut trial = trial("nothing", OnFailure::DeadLetter, OnFailure::Tag);
+    let long = "x".repeat(1 << 20);
+    let mut texts = vec![long.as_str(); 80];
+    texts[40] = "short";
+    let processed = trial.chain.process(trial.batch(&texts)).expect("contained");
+    assert_eq!(trial.messages(&processed.batch), texts, "80 MB do not fit into the guest's 64 at once");
+    assert_eq!(trial.filter.counts.reasons().len(), 0);
+
+    // One that does not fit even alone is set aside, and it alone.
+    let longest = "x".repeat(100 << 20);
+    texts[40] = &longest;
+    let processed = trial.chain.process(trial.batch(&texts[39..42])).expect("contained");
+    assert_eq!(trial.messages(&processed.batch), [long.as_str(); 2]);
+    assert_eq!(trial.messages(&processed.dead_letters[0].events), [longest.as_str()]);
+    assert!(processed.dead_letters[0].reason.contains("memory"), "{}", processed.dead_letters[0].reason);
+}
