@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::super::apply::apply;
 use super::super::encode::tests::{batch_of, plan_of};
-use super::super::interface::{Access, Answer, Floats};
+use super::super::interface::{Access, Answer, Column, Floats, MixedCell, Numbers, Texts};
 use super::*;
 use crate::event::Documents;
 

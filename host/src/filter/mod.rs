@@ -25,6 +25,7 @@ mod guest_state;
 mod host_functions;
 mod instance;
 mod interface;
+mod places;
 mod plan;
 mod run_case;
 
