@@ -60,7 +60,12 @@ impl<'a> Places<'a> {
     }
 
     /// A column as cells, one a row, and whether there are maps among them; no cells if it has no value at all.
-    fn cells(&mut self, column: Column, rows: usize, whole: bool) -> Result<(Vec<Cell>, bool), Break> {
+    pub(super) fn cells(
+        &mut self,
+        column: Column,
+        rows: usize,
+        whole: bool,
+    ) -> Result<(Vec<Cell>, bool), Break> {
         let mut has_maps = false;
         let cells = match column {
             Column::Absent => Vec::new(),
