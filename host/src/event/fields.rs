@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use weir_filter::{FieldReference, Value};
 
 use super::batch::{Batch, Cell, Kind};
+use super::lists::{element_mut, index_of, list_above, set_in_list, write_list};
 use super::names::FieldId;
 
 /// What a reference leads to.
@@ -277,126 +278,6 @@ fn leaves_below(batch: &Batch, row: usize, reference: &FieldReference) -> Vec<Fi
     let names = batch.names();
     let below = |id: &FieldId| !batch.cell(row, *id).is_absent() && names.reference(*id).is_below(reference);
     names.ids().filter(below).collect()
-}
-
-/// The list on the way to the reference, and the fragments that lead on from it.
-fn list_above<'a, 'r>(
-    batch: &'a Batch,
-    row: usize,
-    reference: &'r FieldReference,
-) -> Option<(&'a str, &'r [String])> {
-    let fragments = reference.fragments();
-    if fragments.len() < 2 {
-        return None;
-    }
-    for (depth, above) in reference.ancestors().enumerate() {
-        let Some(field) = batch.names().get(&above) else { continue };
-        match batch.value(row, field) {
-            Some(Value::Json(text)) if text.starts_with('[') => return Some((text, &fragments[depth + 1..])),
-            Some(_) => return None,
-            None => {}
-        }
-    }
-    None
-}
-
-/// An index as Logstash reads it: a Java `int`, negative from the end.
-fn index_of(fragment: &str, length: usize) -> Option<usize> {
-    let index: i32 = fragment.parse().ok()?;
-    let index = i64::from(index);
-    let index = if index < 0 { index + length as i64 } else { index };
-    usize::try_from(index).ok().filter(|index| *index < length)
-}
-
-fn element_mut<'j>(json: &'j mut Json, way: &[String]) -> Option<&'j mut Json> {
-    let mut at = json;
-    for fragment in way {
-        at = match at {
-            Json::Array(elements) => {
-                let index = index_of(fragment, elements.len())?;
-                elements.get_mut(index)?
-            }
-            Json::Object(members) => members.get_mut(fragment)?,
-            _ => return None,
-        };
-    }
-    Some(at)
-}
-
-fn set_in_list(batch: &mut Batch, row: usize, reference: &FieldReference, value: Json) -> Result<(), String> {
-    let Some((list, rest)) = list_above(batch, row, reference) else {
-        return Err(format!("{reference} does not lie in a list"));
-    };
-    let mut list: Json =
-        serde_json::from_str(list).map_err(|error| format!("the list above {reference}: {error}"))?;
-    let depth = rest.len();
-    if write_element(&mut list, rest, value).map_err(|reason| format!("{reference}: {reason}"))? {
-        write_list(batch, row, reference, depth, &list);
-    }
-    Ok(())
-}
-
-/// The longest list that a write may make by padding.
-const LONGEST_LIST: usize = 1 << 16;
-
-/// Parity 1 §2.4 for lists: past the end pads with nulls, a bad negative index is an error, no number does nothing.
-fn write_element(at: &mut Json, way: &[String], value: Json) -> Result<bool, String> {
-    let Some((fragment, rest)) = way.split_first() else {
-        *at = value;
-        return Ok(true);
-    };
-    match at {
-        Json::Object(members) => match members.get_mut(fragment) {
-            Some(member) => write_element(member, rest, value),
-            None => {
-                members.insert(fragment.clone(), nested(rest, value));
-                Ok(true)
-            }
-        },
-        Json::Array(elements) => {
-            let Ok(index) = fragment.parse::<i32>() else { return Ok(false) };
-            if let Some(index) = index_of(fragment, elements.len()) {
-                return match elements.get_mut(index) {
-                    Some(element) if !element.is_null() || rest.is_empty() => {
-                        write_element(element, rest, value)
-                    }
-                    Some(element) => {
-                        *element = nested(rest, value);
-                        Ok(true)
-                    }
-                    None => Ok(false),
-                };
-            }
-            let Ok(index) = usize::try_from(index) else {
-                return Err(format!("index {index} lies before the start of the list"));
-            };
-            if index >= LONGEST_LIST {
-                return Err(format!("index {index} is past the longest list that is made ({LONGEST_LIST})"));
-            }
-            elements.resize(index, Json::Null);
-            elements.push(nested(rest, value));
-            Ok(true)
-        }
-        _ => Err("leads below a value that is neither a map nor a list".to_owned()),
-    }
-}
-
-fn nested(way: &[String], value: Json) -> Json {
-    let mut value = value;
-    for fragment in way.iter().rev() {
-        let mut map = serde_json::Map::new();
-        map.insert(fragment.clone(), value);
-        value = Json::Object(map);
-    }
-    value
-}
-
-fn write_list(batch: &mut Batch, row: usize, reference: &FieldReference, depth: usize, list: &Json) {
-    let fragments = reference.fragments();
-    let owner = FieldReference::from_fragments(fragments[..fragments.len() - depth].iter().cloned());
-    let field = batch.intern(&owner);
-    let cell = batch.json_cell(&list.to_string());
-    batch.column_mut(field)[row] = cell;
 }
 
 /// Clears what is below the reference and turns empty maps above it into maps that have something.

@@ -7,6 +7,7 @@ pub mod decorate;
 pub mod document;
 mod example;
 pub mod fields;
+mod lists;
 mod names;
 mod row_set;
 pub mod sprintf;
