@@ -100,7 +100,6 @@ async fn drive_stages(line: Line, started: Instant) -> Result<()> {
     let Line { inputs, chains, outputs, dead_letters, ledger, in_flight, counts, stop, .. } = line;
     let workers = chains.len().max(1);
     let chains = Arc::new(Mutex::new(chains));
-    let outputs: Arc<[Arc<dyn Output>]> = outputs.into();
     let names: Arc<[String]> = inputs.iter().map(|(name, _)| name.clone()).collect();
     let input_error = Arc::new(Mutex::new(None));
     let read = stream::select_all(
@@ -117,12 +116,7 @@ async fn drive_stages(line: Line, started: Instant) -> Result<()> {
             joined(tokio::task::spawn_blocking(move || filter(&chains, number, read)))
         })
         .try_buffered(workers)
-        .map_ok(|filtered| {
-            let outputs = outputs.clone();
-            let dead_letters = dead_letters.clone();
-            let counts = counts.clone();
-            joined(tokio::spawn(deliver(filtered, outputs, dead_letters, counts, started)))
-        })
+        .map_ok(|filtered| deliver(filtered, &outputs, &dead_letters, &counts, started))
         .try_buffered(in_flight.max(1))
         .map_ok(|(number, position)| {
             let ledger = ledger.clone();
@@ -212,25 +206,30 @@ fn letters(aside: &SetAside) -> Vec<DeadLetter> {
         .collect()
 }
 
-async fn deliver(
+/// Hands a batch to all outputs. They are asked here and now, in the order of reading, which outputs that write one line
+/// after the other keep; the work is in what is answered.
+fn deliver<'l>(
     filtered: Filtered,
-    outputs: Arc<[Arc<dyn Output>]>,
-    dead_letters: Arc<DeadLetters>,
-    counts: Arc<LineCounts>,
+    outputs: &'l [Arc<dyn Output>],
+    dead_letters: &'l DeadLetters,
+    counts: &'l LineCounts,
     started: Instant,
-) -> Result<(usize, Position)> {
+) -> impl Future<Output = Result<(usize, Position)>> + 'l {
     let Filtered { number, events, position, dead_letters: letters, dropped } = filtered;
-    let mut delivery = dead_letters.write(letters).await.context("cannot write dead letters")?;
-    delivery.dropped += dropped;
-    if events.rows() > 0 {
-        counts.filtered.fetch_add(events.rows() as u64, Ordering::Relaxed);
-        let events = Arc::new(events);
-        for answer in try_join_all(outputs.iter().map(|output| output.send(events.clone()))).await? {
+    counts.filtered.fetch_add(events.rows() as u64, Ordering::Relaxed);
+    let events = Arc::new(events);
+    let outputs = if events.rows() == 0 { &[] } else { outputs };
+    let sends: Vec<_> = outputs.iter().map(|output| output.send(events.clone())).collect();
+    async move {
+        let letters = async { dead_letters.write(letters).await.context("cannot write dead letters") };
+        let (mut delivery, answers) = tokio::try_join!(letters, try_join_all(sends))?;
+        delivery.dropped += dropped;
+        for answer in answers {
             delivery += answer;
         }
+        counts.add(delivery, started);
+        Ok((number, position))
     }
-    counts.add(delivery, started);
-    Ok((number, position))
 }
 
 impl LineCounts {
