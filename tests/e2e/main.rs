@@ -10,6 +10,7 @@ mod refused;
 mod search;
 mod seed_job;
 mod signed;
+mod under_faults;
 mod weir;
 
 use std::path::{Path, PathBuf};

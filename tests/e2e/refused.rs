@@ -109,7 +109,6 @@ fn a_log_group_that_is_not_there_is_named_and_the_others_are_read() {
     let mut setting = Setting::new();
     setting.set("WEIR_CLOUDWATCH_ENDPOINT", &cloudwatch.url());
     setting.set("WEIR_ELASTICSEARCH", &elasticsearch.url());
-    setting.set("WEIR_STATE_DIR", &setting.folder().join("state").display().to_string());
     let text = r#"
 [pipeline]
 state_dir = "state"
@@ -127,6 +126,10 @@ hosts = ["${WEIR_ELASTICSEARCH}"]
 index = "lines"
 "#;
     let pipeline = setting.write("pipeline.toml", text);
+    let alone = text.replace(", \"/there\"", "").replace("\"state\"", "\"state-alone\"");
+    let alone = setting.write("alone.toml", &alone);
+    setting.run(&["run", "--once", &alone]).expect_code(1).expect_log("/not/there");
+
     let running = setting.start(&["run", &pipeline]);
     running.wait_for_log("/not/there");
     assert!(
@@ -153,10 +156,7 @@ fn missing_aws_credentials_are_named() {
     setting.unset("AWS_ACCESS_KEY_ID");
     setting.unset("AWS_SECRET_ACCESS_KEY");
     let pipeline = seed_pipeline().display().to_string();
-    let running = setting.start(&["run", &pipeline]);
-    running.wait_for_log("credentials");
-    let ended = running.stop();
-    assert!(ended.code.is_some(), "{}", ended.stderr);
+    setting.run(&["run", &pipeline]).expect_code(1).expect_log("AWS_ACCESS_KEY_ID");
     assert_eq!(elasticsearch.count(), 0);
     // With credentials, nothing is lost.
     setting.set("AWS_ACCESS_KEY_ID", "AKIDTEST");

@@ -139,7 +139,6 @@ async fn faults_come_as_told() {
         (Fault::ServiceUnavailable, "ServiceUnavailableException"),
         (Fault::AccessDenied, "AccessDeniedException"),
         (Fault::ResourceNotFound, "ResourceNotFoundException"),
-        (Fault::InvalidParameter, "InvalidParameterException"),
         (Fault::ExpiredCredentials, "ExpiredTokenException"),
         (Fault::Reset, "connection"),
         (Fault::Cut, "connection"),
@@ -149,13 +148,21 @@ async fn faults_come_as_told() {
         assert_eq!(error(ask()).await, expected);
         assert_eq!(all(ask()).await.0, ["here"]);
     }
+    // Only what a token asks for can have an expired one.
+    fake.faults().short_pages = Some(1);
+    fake.put("/g", "s", 2000, "there");
+    let token = ask().send().await.unwrap().next_token().unwrap().to_owned();
+    fake.faults().script.extend([Some(Fault::InvalidParameter), Some(Fault::InvalidParameter)]);
+    assert_eq!(error(ask().next_token(&token)).await, "InvalidParameterException");
+    assert!(ask().send().await.is_ok());
+    fake.faults().short_pages = None;
     fake.faults().groups.insert("/g".to_owned(), Fault::AccessDenied);
     assert_eq!(error(ask()).await, "AccessDeniedException");
     fake.faults().groups.clear();
     fake.faults().throttle = Some(TokenBucket::new(0.001, 2.0));
     assert!(ask().send().await.is_ok() && ask().send().await.is_ok());
     assert_eq!(error(ask()).await, "ThrottlingException");
-    assert!(fake.wait_for(Duration::from_secs(5), |calls| calls.len() == 20));
+    assert!(fake.wait_for(Duration::from_secs(5), |calls| calls.len() == 21));
 }
 
 #[tokio::test]

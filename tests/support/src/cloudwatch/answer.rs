@@ -75,6 +75,9 @@ fn decide(
     {
         fault = faults.groups.get(group_name(group)).cloned();
     }
+    if fault == Some(Fault::InvalidParameter) && parameters["nextToken"].is_null() {
+        fault = None;
+    }
     let refused = faults.signature.as_ref().and_then(|verifier| verifier.verify(request).err());
     let answered = match (refused, &fault) {
         (Some(reason), _) => Err(Refusal(400, "InvalidSignatureException", reason)),

@@ -18,7 +18,7 @@ pub enum Fault {
     AccessDenied,
     /// `ResourceNotFoundException`, HTTP 400.
     ResourceNotFound,
-    /// `InvalidParameterException`, HTTP 400: what an expired token gets.
+    /// `InvalidParameterException`, HTTP 400: what an expired token gets. A call without a token is answered.
     InvalidParameter,
     /// `ExpiredTokenException`, HTTP 400: the credentials have expired.
     ExpiredCredentials,
