@@ -112,7 +112,7 @@ impl Engine {
     pub(super) fn load(&self, component: &Component) -> Result<Arc<FilterCode>> {
         match component {
             Component::BuiltIn(name) => match built_in::GUESTS.iter().find(|(known, _)| known == name) {
-                Some((_, bytes)) => self.load_bytes(bytes),
+                Some((_, packed)) => self.load_bytes(packed, built_in::unpack),
                 None => bail!(unknown_filter(name)),
             },
             Component::File(path) => {
@@ -125,20 +125,22 @@ impl Engine {
                     );
                 }
                 let bytes = std::fs::read(path).with_context(named)?;
-                self.load_bytes(&bytes).with_context(named)
+                self.load_bytes(&bytes, |bytes| Ok(bytes.to_vec())).with_context(named)
             }
         }
     }
 
-    fn load_bytes(&self, bytes: &[u8]) -> Result<Arc<FilterCode>> {
+    /// `module` makes the module of the bytes, which is only asked for when they are not loaded yet.
+    fn load_bytes(&self, bytes: &[u8], module: impl Fn(&[u8]) -> Result<Vec<u8>>) -> Result<Arc<FilterCode>> {
         let digest: [u8; 32] = Sha256::digest(bytes).into();
         if let Some(code) = self.loaded().get(&digest).and_then(Weak::upgrade) {
             return Ok(code);
         }
         // Not under the lock: two components may be compiled at once. Doing one twice by chance does no harm.
         let shared = &self.shared;
+        let module = module(bytes)?;
         let compiled =
-            FilterCode::compile(&shared.wasmtime, &shared.linker, shared.cache.as_ref(), bytes, digest)?;
+            FilterCode::compile(&shared.wasmtime, &shared.linker, shared.cache.as_ref(), &module, digest)?;
         let code = Arc::new(compiled);
         let mut loaded = self.loaded();
         loaded.retain(|_, code| code.strong_count() > 0);
