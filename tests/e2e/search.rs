@@ -32,13 +32,6 @@ pub(crate) fn count(url: &str) -> u64 {
     ask("GET", &format!("{url}/route53-*/_count"), &Value::Null)["count"].as_u64().unwrap()
 }
 
-/// Whether any document is there, asked while indices are being made: then their shards may not answer yet.
-pub(crate) fn has_any(url: &str) -> bool {
-    refresh(url);
-    let answer = call("GET", &format!("{url}/route53-*/_count"), JSON, "").unwrap();
-    answer.json()["count"].as_u64().is_some_and(|count| count > 0)
-}
-
 /// All documents of those indices.
 pub(crate) fn all(url: &str) -> Found {
     let mut found = Found::new();

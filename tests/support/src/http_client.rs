@@ -1,4 +1,4 @@
-//! One HTTP request to a server on loopback, for tests that are no async functions.
+//! HTTP requests to servers on loopback: one by a test that is no async function, and those that a front passes on.
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -8,6 +8,8 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
+
+use crate::http_server::{self as server, Reply};
 
 /// An answer.
 #[derive(Clone, Debug)]
@@ -31,7 +33,7 @@ impl Answer {
 /// When the server does not answer.
 pub fn call(method: &str, url: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Result<Answer> {
     let uri: Uri = url.parse().with_context(|| format!("{url} is no URL"))?;
-    let authority = uri.authority().with_context(|| format!("{url} has no host"))?.to_string();
+    let authority = authority_of(url)?;
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let mut request = Request::builder().method(method).uri(target).header("host", &authority);
     for (name, value) in headers {
@@ -72,4 +74,30 @@ pub fn cloudwatch_logs(url: &str, operation: &str, parameters: &Value) -> Result
         String::from_utf8_lossy(&answer.body)
     );
     Ok(answer.json())
+}
+
+/// Host and port of a URL.
+pub(crate) fn authority_of(url: &str) -> Result<String> {
+    let uri: Uri = url.parse().with_context(|| format!("{url} is no URL"))?;
+    Ok(uri.authority().with_context(|| format!("{url} has no host"))?.to_string())
+}
+
+/// Passes a request on as it came, and the answer back.
+pub(crate) async fn forward(authority: &str, request: server::Request) -> Result<Reply> {
+    let stream = TcpStream::connect(authority).await.with_context(|| format!("connecting to {authority}"))?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let mut target = request.path;
+    if let Some(query) = request.query {
+        target = format!("{target}?{query}");
+    }
+    let mut passed = Request::new(Full::new(request.body));
+    *passed.method_mut() = request.method;
+    *passed.uri_mut() = target.parse()?;
+    *passed.headers_mut() = request.headers;
+    let (parts, body) = sender.send_request(passed).await?.into_parts();
+    let body: Bytes = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
+    let mut response = http::Response::from_parts(parts, body);
+    response.headers_mut().remove("transfer-encoding");
+    Ok(Reply::Whole(response))
 }

@@ -3,6 +3,7 @@
 
 pub mod cloudwatch;
 pub mod elasticsearch;
+pub mod gate;
 pub mod http_client;
 pub mod http_server;
 pub mod mmdb;
@@ -12,5 +13,6 @@ pub mod sigv4_proxy;
 
 pub use cloudwatch::FakeCloudWatch;
 pub use elasticsearch::FakeElasticsearch;
+pub use gate::Gate;
 pub use servers::Server;
 pub use sigv4_proxy::SigV4Proxy;

@@ -1,21 +1,15 @@
 //! An https front before a server that speaks plain HTTP, as Amazon's managed Elasticsearch is reached: a certificate of
 //! an own authority, and only requests with a right AWS signature pass.
 
-use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use bytes::Bytes;
-use http::Uri;
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use anyhow::Result;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio::net::TcpStream;
 
-use crate::http_server::{HttpServer, Reply, Request};
+use crate::http_client::{authority_of, forward};
+use crate::http_server::{HttpServer, Reply};
 use crate::sigv4::{Credentials, Verifier};
 
 /// A running proxy. Dropping it closes the port.
@@ -48,8 +42,7 @@ impl SigV4Proxy {
         let (ca_pem, tls) = certificates()?;
         let verifier = Verifier::new(credentials, region, service);
         let tally = Arc::<Tally>::default();
-        let uri: Uri = upstream.parse().with_context(|| format!("{upstream} is no URL"))?;
-        let authority = uri.authority().with_context(|| format!("{upstream} has no host"))?.to_string();
+        let authority = authority_of(upstream)?;
         let (checking, counting) = (verifier.clone(), tally.clone());
         let server = HttpServer::start(0, Some(Arc::new(tls)), move |request| {
             let (authority, checked) = (authority.clone(), checking.verify(&request));
@@ -133,24 +126,4 @@ fn certificates() -> Result<(String, rustls::ServerConfig)> {
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
     Ok((authority.pem(), tls))
-}
-
-/// Passes a request on as it came, and the answer back.
-async fn forward(authority: &str, request: Request) -> Result<Reply> {
-    let stream = TcpStream::connect(authority).await.with_context(|| format!("connecting to {authority}"))?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    let mut target = request.path;
-    if let Some(query) = request.query {
-        target = format!("{target}?{query}");
-    }
-    let mut passed = http::Request::new(Full::new(request.body));
-    *passed.method_mut() = request.method;
-    *passed.uri_mut() = target.parse()?;
-    *passed.headers_mut() = request.headers;
-    let (parts, body) = sender.send_request(passed).await?.into_parts();
-    let body: Bytes = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let mut response = http::Response::from_parts(parts, body);
-    response.headers_mut().remove("transfer-encoding");
-    Ok(Reply::Whole(response))
 }
