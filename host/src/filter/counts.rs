@@ -34,6 +34,8 @@ pub struct FilterCounts {
     pub breaks: AtomicU64,
     /// Nanoseconds spent, the host's share included.
     pub nanoseconds: AtomicU64,
+    /// WebAssembly instructions of the calls of `process`; counted by the engine of `fuel` only.
+    pub(super) fuel: AtomicU64,
     reasons: Mutex<BTreeMap<String, u64>>,
     counters: Mutex<BTreeMap<String, u64>>,
 }

@@ -76,7 +76,18 @@ impl Engine {
     /// # Errors
     /// When the machine cannot run compiled WebAssembly.
     pub fn new(cache: Option<&Path>, compilation: Compilation) -> Result<Self> {
-        let wasmtime = wasmtime::Engine::new(&settings(compilation))
+        Self::with_settings(cache, &settings(compilation))
+    }
+
+    /// An engine that counts the instructions that guests run. They then run slower: this one is for `fuel`.
+    pub(super) fn metered() -> Result<Self> {
+        let mut settings = settings(Compilation::Quick);
+        settings.consume_fuel(true);
+        Self::with_settings(None, &settings)
+    }
+
+    fn with_settings(cache: Option<&Path>, settings: &Config) -> Result<Self> {
+        let wasmtime = wasmtime::Engine::new(settings)
             .map_err(|error| anyhow::Error::from(error).context("cannot start the WebAssembly engine"))?;
         let linker = host_functions::linker(&wasmtime)?;
         start_clock(&wasmtime)?;

@@ -1,6 +1,7 @@
 //! One instance of a guest: its calls under a deadline, and what its end is called. An instance that broke is never
 //! called again; making a new one and trying again is left to `chain`.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -20,6 +21,8 @@ pub(super) struct Instance {
     store: Store<GuestState>,
     instance: wasmtime::component::Instance,
     process: Func,
+    /// Whether the engine counts fuel, see `fuel`.
+    is_metered: bool,
 }
 
 /// How a guest broke.
@@ -47,12 +50,14 @@ impl Instance {
         store.limiter(|state| &mut state.limits);
         store.set_hostcall_fuel(memory.saturating_add(HOST_ALLOCATION_SLACK));
         set_deadline(&mut store, deadline);
+        // Refused by every engine but the one of `fuel`, which is not to run out of it.
+        let is_metered = store.set_fuel(u64::MAX).is_ok();
         let instance = code
             .instance
             .instantiate(&mut store)
             .map_err(|error| anyhow!("the filter does not start: {}", explain(&store, &error).message))?;
         let process = function(&mut store, &instance, &code.exports.process)?;
-        Ok(Instance { store, instance, process })
+        Ok(Instance { store, instance, process, is_metered })
     }
 
     /// What the guest says of itself.
@@ -110,10 +115,18 @@ impl Instance {
         };
         set_deadline(&mut self.store, deadline);
         self.store.data_mut().kernel_texts.clear();
-        match typed.call(&mut self.store, (step, events)) {
+        let before = self.fuel();
+        let called = typed.call(&mut self.store, (step, events));
+        self.store.data().counts.fuel.fetch_add(before - self.fuel(), Ordering::Relaxed);
+        match called {
             Ok((answer,)) => Ok(answer),
             Err(error) => Err(explain(&self.store, &error)),
         }
+    }
+
+    /// The fuel that is left; 0 where the engine counts none.
+    fn fuel(&self) -> u64 {
+        if self.is_metered { self.store.get_fuel().unwrap_or(0) } else { 0 }
     }
 
     /// What the host keeps for the instance.

@@ -8,7 +8,8 @@
 //!
 //! The way of a batch through one filter: `encode` makes the columns that the guest's plan reads, `instance` calls the
 //! guest, `answer` checks every number of what it says, `apply` changes the batch. `chain` decides what becomes of rows
-//! that failed or that broke the guest. `run_case` tries a filter on events that are written down.
+//! that failed or that broke the guest. `run_case` tries a filter on events that are written down, `fuel` tells what filters
+//! cost, the same on every machine.
 
 mod addresses;
 mod answer;
@@ -21,6 +22,7 @@ mod counts;
 mod definition;
 mod encode;
 mod engine;
+mod fuel;
 mod guest_state;
 mod host_functions;
 mod instance;
@@ -33,4 +35,5 @@ pub use chain::{Chain, Processed, SetAside};
 pub use counts::FilterCounts;
 pub use definition::{ChainDefinition, ChainEnvironment, Clock, ConfiguredFilter, FilterProblem, Randomness};
 pub use engine::{Compilation, Engine, Manifest};
+pub use fuel::measure_fuel;
 pub use run_case::run_case;
