@@ -5,8 +5,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use weir_test_support::{FakeCloudWatch, FakeElasticsearch};
 
-use crate::weir::Setting;
-use crate::{LOG_GROUP, seed_pipeline};
+use crate::{LOG_GROUP, empty_setting, seed_pipeline};
 
 const DISSECT: &str = r#"
 [[filter]]
@@ -62,7 +61,7 @@ fn check(events: &[Value], expected: &[(String, Value)]) {
 #[test]
 fn odd_lines_of_a_file_arrive_in_elasticsearch() {
     let fake = FakeElasticsearch::start();
-    let mut setting = Setting::new();
+    let mut setting = empty_setting();
     setting.set("WEIR_ELASTICSEARCH", &fake.url());
     let (bytes, expected) = odd_lines();
     std::fs::write(setting.folder().join("odd.log"), bytes).unwrap();
@@ -88,7 +87,7 @@ fn odd_lines_of_a_file_arrive_in_elasticsearch() {
 
 #[test]
 fn odd_lines_of_standard_input_are_printed() {
-    let setting = Setting::new();
+    let setting = empty_setting();
     let (bytes, expected) = odd_lines();
     let path = setting.folder().join("odd.log");
     std::fs::write(&path, bytes).unwrap();
@@ -109,7 +108,7 @@ fn an_event_of_one_megabyte_comes_through_the_whole_job() {
     cloudwatch.put(LOG_GROUP, "s", time, &broken);
     cloudwatch.put(LOG_GROUP, "s", time, &whole);
     cloudwatch.put(LOG_GROUP, "s", time, "small");
-    let mut setting = Setting::new();
+    let mut setting = empty_setting();
     setting.set("WEIR_CLOUDWATCH_ENDPOINT", &cloudwatch.url());
     setting.set("WEIR_ELASTICSEARCH", &elasticsearch.url());
     setting.run(&["run", "--once", &seed_pipeline().display().to_string()]).expect_code(0);
@@ -129,7 +128,7 @@ fn an_event_of_one_megabyte_comes_through_the_whole_job() {
 fn a_full_disk_is_waited_for_and_nothing_is_lost() {
     // Every write to this device fails as on a full disk.
     assert!(std::path::Path::new("/dev/full").exists(), "this test needs /dev/full");
-    let setting = Setting::new();
+    let setting = empty_setting();
     let lines: String = (0..1000).map(|number| format!("{number} of many\n")).collect();
     setting.write("lines.log", &lines);
     let writing_to = |path: &str| {

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 use serde_json::{Value, json};
-use weir_test_support::mmdb;
-
-use crate::lines::Random;
+use weir_test_support::{Random, mmdb};
 
 /// What is to become of the events of a log group.
 #[derive(Default)]

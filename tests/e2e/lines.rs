@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use serde_json::{Value, json};
+use weir_test_support::Random;
 use weir_test_support::http_client::cloudwatch_logs;
 
 use crate::expected::Networks;
@@ -62,26 +63,6 @@ const BROKEN: &[&str] = &[
     "日本語の行 ünïcode \u{1F600}",
     "{\"looks\":\"like json\"}",
 ];
-
-/// Pseudo-random numbers (splitmix64).
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub(crate) fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
-    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())]
-    }
-}
 
 /// `count` lines whose put times lie within ten days before `now` (milliseconds since 1970).
 pub(crate) fn make(seed: u64, count: usize, now: i64, networks: &Networks) -> Vec<Line> {

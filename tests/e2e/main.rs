@@ -11,17 +11,21 @@ mod search;
 mod seed_job;
 mod signed;
 mod under_faults;
-mod weir;
 
 use std::path::{Path, PathBuf};
 
-use weir_test_support::mmdb;
+use weir_test_support::{Setting, mmdb};
 
 /// The log group of the seed's pipeline.
 const LOG_GROUP: &str = "/aws/route53/example.name";
 
 /// The facts of a City database: the networks that `expected` looks up.
 const GEO_FACTS: &str = include_str!("../conformance/geo/GeoLite2-City-Test.jsonl");
+
+/// An empty place to run the binary in.
+fn empty_setting() -> Setting {
+    Setting::new(env!("CARGO_BIN_EXE_weir"), env!("CARGO_TARGET_TMPDIR"))
+}
 
 /// The pipeline that replaces Logstash's.
 fn seed_pipeline() -> PathBuf {

@@ -5,10 +5,10 @@ use std::net::TcpListener;
 
 use weir_test_support::cloudwatch::Outcome;
 use weir_test_support::elasticsearch::Fault;
-use weir_test_support::{FakeCloudWatch, FakeElasticsearch};
+use weir_test_support::weir::PATIENCE;
+use weir_test_support::{FakeCloudWatch, FakeElasticsearch, Setting};
 
-use crate::weir::{PATIENCE, Setting};
-use crate::{LOG_GROUP, seed_pipeline};
+use crate::{LOG_GROUP, empty_setting, seed_pipeline};
 
 /// Ten lines of a file into Elasticsearch, with short waits. What comes from the environment would be masked in the log.
 const PIPELINE: &str = r#"
@@ -29,7 +29,7 @@ resurrect_delay = "50ms"
 "#;
 
 fn setting(elasticsearch: &str) -> (Setting, String) {
-    let setting = Setting::new();
+    let setting = empty_setting();
     let lines: String = (0..10).map(|number| format!("line {number}\n")).collect();
     setting.write("lines.log", &lines);
     let pipeline = setting.write("pipeline.toml", &PIPELINE.replace("ELASTICSEARCH", elasticsearch));
@@ -106,7 +106,7 @@ fn a_run_that_waits_ends_when_told_to_and_loses_nothing() {
 fn a_log_group_that_is_not_there_is_named_and_the_others_are_read() {
     let (cloudwatch, elasticsearch) = (FakeCloudWatch::start(), FakeElasticsearch::start());
     cloudwatch.put("/there", "s", 1_582_477_721_000, "a line");
-    let mut setting = Setting::new();
+    let mut setting = empty_setting();
     setting.set("WEIR_CLOUDWATCH_ENDPOINT", &cloudwatch.url());
     setting.set("WEIR_ELASTICSEARCH", &elasticsearch.url());
     let text = r#"
@@ -150,7 +150,7 @@ index = "lines"
 fn missing_aws_credentials_are_named() {
     let (cloudwatch, elasticsearch) = (FakeCloudWatch::start(), FakeElasticsearch::start());
     cloudwatch.put(LOG_GROUP, "s", 1_582_477_721_000, "a line");
-    let mut setting = Setting::new();
+    let mut setting = empty_setting();
     setting.set("WEIR_CLOUDWATCH_ENDPOINT", &cloudwatch.url());
     setting.set("WEIR_ELASTICSEARCH", &elasticsearch.url());
     setting.unset("AWS_ACCESS_KEY_ID");

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
-use weir_test_support::{Gate, Server};
+use weir_test_support::weir::PATIENCE;
+use weir_test_support::{Gate, Server, Setting};
 
 use crate::expected::{self, Expected, Networks};
-use crate::weir::{PATIENCE, Setting};
-use crate::{GEO_FACTS, LOG_GROUP, lines, search, seed_pipeline, write_geo_database};
+use crate::{GEO_FACTS, LOG_GROUP, empty_setting, lines, search, seed_pipeline, write_geo_database};
 
 const LINES: usize = 20_000;
 
@@ -72,7 +72,7 @@ impl Job {
         assert_eq!(events.len(), LINES);
         let expected = expected::of(&events, LOG_GROUP, &networks);
 
-        let mut setting = Setting::new();
+        let mut setting = empty_setting();
         let database = write_geo_database(setting.folder());
         setting.set("WEIR_GEOIP_DATABASE", &database.display().to_string());
         setting.set("WEIR_CLOUDWATCH_ENDPOINT", &moto.url());

@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use weir_test_support::sigv4::Credentials;
-use weir_test_support::{FakeCloudWatch, Server, SigV4Proxy};
+use weir_test_support::weir::PATIENCE;
+use weir_test_support::{FakeCloudWatch, Server, Setting, SigV4Proxy};
 
-use crate::weir::{PATIENCE, Setting};
-use crate::{LOG_GROUP, search, seed_pipeline};
+use crate::{LOG_GROUP, empty_setting, search, seed_pipeline};
 
 #[test]
 fn only_right_signatures_reach_elasticsearch() {
@@ -28,7 +28,7 @@ fn only_right_signatures_reach_elasticsearch() {
             &format!("{line}{number}"),
         );
     }
-    let mut setting = Setting::new();
+    let mut setting = empty_setting();
     setting.set("WEIR_CLOUDWATCH_ENDPOINT", &cloudwatch.url());
     setting.set("WEIR_ELASTICSEARCH", &proxy.url());
     setting.write("ca.pem", proxy.ca_pem());

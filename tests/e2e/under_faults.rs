@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use weir_test_support::cloudwatch::{self, TokenBucket};
 use weir_test_support::elasticsearch::{Fault, ItemFault, Seen};
-use weir_test_support::{FakeCloudWatch, FakeElasticsearch};
+use weir_test_support::weir::PATIENCE;
+use weir_test_support::{FakeCloudWatch, FakeElasticsearch, Random};
 
 use crate::LOG_GROUP;
-use crate::lines::Random;
-use crate::weir::{PATIENCE, Setting};
+use crate::empty_setting;
 
 const EVENTS: usize = 4000;
 
@@ -72,7 +72,7 @@ fn every_event_is_stored_once() {
         }));
     }
 
-    let mut setting = Setting::new();
+    let mut setting = empty_setting();
     setting.set("WEIR_CLOUDWATCH_ENDPOINT", &cloudwatch.url());
     setting.set("WEIR_ELASTICSEARCH", &elasticsearch.url());
     let pipeline = setting.write("pipeline.toml", PIPELINE);

@@ -1,7 +1,8 @@
-//! Runs the `weir` binary in an environment of its own, and follows what it says.
+//! Runs the `weir` binary in an environment of its own, and follows what it says. A surprise panics: these are tests' tools.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -10,29 +11,30 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// How long anything may take before a test gives up: a slow machine with other work to do is no failure.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What a run gets from outside.
-pub(crate) struct Setting {
+pub struct Setting {
+    program: PathBuf,
     folder: TempDir,
     variables: Vec<(String, String)>,
 }
 
 /// A process under way. It is killed when this is dropped.
-pub(crate) struct Running {
+pub struct Running {
     child: Child,
     log: Arc<Log>,
     stdout: Option<JoinHandle<Vec<u8>>>,
 }
 
 /// A process that has ended.
-pub(crate) struct Ended {
+pub struct Ended {
     /// Its exit code; `None` when it was killed.
-    pub(crate) code: Option<i32>,
+    pub code: Option<i32>,
     /// What it printed.
-    pub(crate) stdout: Vec<u8>,
+    pub stdout: Vec<u8>,
     /// What it logged.
-    pub(crate) stderr: String,
+    pub stderr: String,
 }
 
 #[derive(Default)]
@@ -48,48 +50,52 @@ struct LogState {
 }
 
 impl Setting {
-    /// An empty folder, AWS credentials that moto and the fakes take, nothing of the machine's own configuration.
-    pub(crate) fn new() -> Self {
+    /// An empty folder, AWS credentials that moto and the fakes take, nothing of the machine's own configuration. `program`
+    /// is the binary; compiled filters are kept in `cache`, which all tests share, or each would compile them anew.
+    pub fn new(program: impl Into<PathBuf>, cache: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let home = folder.path().display().to_string();
-        let mut setting = Self { folder, variables: Vec::new() };
+        let mut setting = Self { program: program.into(), folder, variables: Vec::new() };
         setting.set("HOME", &home);
         setting.set("AWS_EC2_METADATA_DISABLED", "true");
         setting.set("AWS_ACCESS_KEY_ID", "AKIDTEST");
         setting.set("AWS_SECRET_ACCESS_KEY", "secret");
         setting.set("WEIR_STATE_DIR", &format!("{home}/state"));
-        // Compiled filters are shared by all tests, or each would compile them anew.
-        setting.set("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
+        setting.set("XDG_CACHE_HOME", cache);
         setting
     }
 
-    pub(crate) fn folder(&self) -> &Path {
+    /// Where it runs.
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    pub(crate) fn set(&mut self, name: &str, value: &str) {
+    /// Sets a variable of its environment.
+    pub fn set(&mut self, name: &str, value: &str) {
         self.unset(name);
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
-    pub(crate) fn unset(&mut self, name: &str) {
+    /// Takes a variable out.
+    pub fn unset(&mut self, name: &str) {
         self.variables.retain(|(other, _)| other != name);
     }
 
     /// Writes a pipeline file and answers its path.
-    pub(crate) fn write(&self, name: &str, text: &str) -> String {
+    pub fn write(&self, name: &str, text: &str) -> String {
         let path = self.folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
     }
 
     /// Starts `weir` with these arguments.
-    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+    pub fn start(&self, arguments: &[&str]) -> Running {
         self.start_with_input(arguments, Stdio::null())
     }
 
-    pub(crate) fn start_with_input(&self, arguments: &[&str], stdin: Stdio) -> Running {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_weir"))
+    /// The same with something to read.
+    pub fn start_with_input(&self, arguments: &[&str], stdin: Stdio) -> Running {
+        let mut child = Command::new(&self.program)
             .args(arguments)
             .env_clear()
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
@@ -122,14 +128,14 @@ impl Setting {
     }
 
     /// Runs `weir` to its end.
-    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+    pub fn run(&self, arguments: &[&str]) -> Ended {
         self.start(arguments).wait()
     }
 }
 
 impl Running {
     /// Waits until the log holds a text.
-    pub(crate) fn wait_for_log(&self, text: &str) {
+    pub fn wait_for_log(&self, text: &str) {
         let state = self.log.state.lock().unwrap();
         let waiting = self
             .log
@@ -149,34 +155,40 @@ impl Running {
     }
 
     /// Waits for the end.
-    pub(crate) fn wait(mut self) -> Ended {
+    pub fn wait(mut self) -> Ended {
         let code = self.wait_for_exit();
         let stdout = self.stdout.take().unwrap().join().unwrap();
         let stderr = self.log.state.lock().unwrap().text.clone();
         Ended { code, stdout, stderr }
     }
 
-    /// Asks it to stop (SIGTERM) and waits for the end.
-    pub(crate) fn stop(self) -> Ended {
-        self.send_sigterm();
+    /// The process's number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to stop (SIGTERM).
+    pub fn terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Asks it to stop and waits for the end.
+    pub fn stop(self) -> Ended {
+        self.terminate();
         self.wait()
     }
 
     /// The same where something is waited for that does not come: after the second signal nothing is drained.
-    pub(crate) fn stop_at_once(self) -> Ended {
-        self.send_sigterm();
+    pub fn stop_at_once(self) -> Ended {
+        self.terminate();
         self.wait_for_log("stopping");
-        self.send_sigterm();
+        self.terminate();
         self.wait()
     }
 
-    fn send_sigterm(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-    }
-
     /// Ends it at once (SIGKILL).
-    pub(crate) fn kill(mut self) -> Ended {
+    pub fn kill(mut self) -> Ended {
         self.child.kill().unwrap();
         self.wait()
     }
@@ -192,14 +204,14 @@ impl Drop for Running {
 impl Ended {
     /// Asserts the exit code.
     #[track_caller]
-    pub(crate) fn expect_code(self, code: i32) -> Self {
+    pub fn expect_code(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}\n{}", self.stderr, String::from_utf8_lossy(&self.stdout));
         self
     }
 
     /// Asserts that the log holds a text.
     #[track_caller]
-    pub(crate) fn expect_log(&self, text: &str) -> &Self {
+    pub fn expect_log(&self, text: &str) -> &Self {
         assert!(self.stderr.contains(text), "not in the log: {text:?}\n{}", self.stderr);
         self
     }
