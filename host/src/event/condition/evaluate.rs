@@ -1,58 +1,292 @@
-//! What a condition says of a row: Logstash's rules, parity 2 §4 of the project's facts.
+//! What a condition says of rows: Logstash's rules, parity 2 §4 of the project's facts.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use serde_json::Value as Json;
-use weir_filter::{FieldReference, Value};
+use weir_filter::Value;
 
+use super::columns::Column;
 use super::{Comparison, Condition, Expression, Operand};
-use crate::event::Batch;
-use crate::event::fields::{Found, get, json_of, whole};
+use crate::event::fields::{Found, json_of};
+use crate::event::{Batch, RowSet};
+
+/// Which rows a condition holds on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// Those on which it holds.
+    pub holds: RowSet,
+    /// Those on which it cannot be decided, ascending, and why, in words that begin as Logstash's.
+    pub undecided: Vec<(usize, String)>,
+}
+
+impl Condition {
+    /// Decides for each of `rows`.
+    pub fn select(&self, batch: &Batch, rows: &RowSet) -> Selection {
+        let evaluation = Evaluation::new(self, batch);
+        let mut selection = Selection { holds: RowSet::none(batch.rows()), undecided: Vec::new() };
+        for row in rows.iter() {
+            match evaluation.holds(&self.expression, row) {
+                Ok(true) => selection.holds.insert(row),
+                Ok(false) => {}
+                Err(reason) => {
+                    selection.undecided.push((row, format!("condition evaluation error, {reason}")))
+                }
+            }
+        }
+        selection
+    }
+}
 
 /// Whether the condition holds on a row.
 ///
 /// # Errors
 /// When two values cannot be compared, or a pattern takes too many steps; the message says why.
 pub fn evaluate(condition: &Condition, batch: &Batch, row: usize) -> Result<bool, String> {
-    holds(&condition.expression, batch, row)
+    Evaluation::new(condition, batch).holds(&condition.expression, row)
 }
 
-fn holds(expression: &Expression, batch: &Batch, row: usize) -> Result<bool, String> {
-    Ok(match expression {
-        Expression::And(left, right) => holds(left, batch, row)? && holds(right, batch, row)?,
-        Expression::Or(left, right) => holds(left, batch, row)? || holds(right, batch, row)?,
-        Expression::Nand(left, right) => !(holds(left, batch, row)? && holds(right, batch, row)?),
-        Expression::Xor(left, right) => holds(left, batch, row)? != holds(right, batch, row)?,
-        Expression::Not(inner) => !holds(inner, batch, row)?,
-        Expression::Truth(operand) => is_true(operand, batch, row),
-        Expression::Compare(left, Comparison::Equal, right) => equal(left, right, batch, row),
-        Expression::Compare(left, Comparison::Unequal, right) => !equal(left, right, batch, row),
-        Expression::Compare(left, comparison, right) => ordered(left, *comparison, right, batch, row)?,
-        Expression::In(left, right) => within(left, right, batch, row),
-        Expression::Matches(operand, pattern) => match operand {
-            Operand::Text(text) => pattern.is_match(text)?,
-            Operand::Field(reference) => match get(batch, row, reference) {
-                Some(Found::Value(Value::Text(text))) => pattern.is_match(text)?,
-                Some(Found::Element(Json::String(text))) => pattern.is_match(&text)?,
+/// A condition's fields, found in a batch.
+struct Evaluation<'a> {
+    columns: Vec<Column<'a>>,
+}
+
+impl<'a> Evaluation<'a> {
+    fn new(condition: &'a Condition, batch: &'a Batch) -> Self {
+        Evaluation { columns: condition.fields.iter().map(|field| Column::new(batch, field)).collect() }
+    }
+
+    fn holds(&self, expression: &Expression, row: usize) -> Result<bool, String> {
+        Ok(match expression {
+            Expression::And(left, right) => self.holds(left, row)? && self.holds(right, row)?,
+            Expression::Or(left, right) => self.holds(left, row)? || self.holds(right, row)?,
+            Expression::Nand(left, right) => !(self.holds(left, row)? && self.holds(right, row)?),
+            Expression::Xor(left, right) => self.holds(left, row)? != self.holds(right, row)?,
+            Expression::Not(inner) => !self.holds(inner, row)?,
+            Expression::Truth(operand) => self.is_true(operand, row),
+            Expression::Compare(left, Comparison::Equal, right) => self.equal(left, right, row),
+            Expression::Compare(left, Comparison::Unequal, right) => !self.equal(left, right, row),
+            Expression::Compare(left, comparison, right) => self.ordered(left, *comparison, right, row)?,
+            Expression::In(left, right) => self.within(left, right, row),
+            Expression::Matches(operand, pattern) => match operand {
+                Operand::Text(text) => pattern.is_match(text)?,
+                Operand::Field(field) => match self.text(*field, row) {
+                    Some(text) => pattern.is_match(&text)?,
+                    None => false,
+                },
                 _ => false,
             },
-            _ => false,
-        },
-    })
-}
+        })
+    }
 
-/// A lone value: missing, null, `false`, empty text and the text `false` are false, all else is true.
-fn is_true(operand: &Operand, batch: &Batch, row: usize) -> bool {
-    match operand {
-        Operand::Text(text) => is_true_text(text),
-        Operand::Integer(_) | Operand::Float(_) | Operand::List(_) => true,
-        Operand::Field(reference) => match get(batch, row, reference) {
-            None | Some(Found::Value(Value::Null | Value::Boolean(false))) => false,
-            Some(Found::Value(Value::Text(text))) => is_true_text(text),
-            Some(Found::Element(Json::Null | Json::Bool(false))) => false,
-            Some(Found::Element(Json::String(text))) => is_true_text(&text),
-            Some(_) => true,
-        },
+    #[inline]
+    fn get(&self, field: usize, row: usize) -> Option<Found<'a>> {
+        self.columns.get(field)?.get(row)
+    }
+
+    fn whole(&self, field: usize, row: usize) -> Option<Json> {
+        self.columns.get(field)?.whole(row)
+    }
+
+    /// The field's text, if it is one; a timestamp is none.
+    fn text(&self, field: usize, row: usize) -> Option<Cow<'a, str>> {
+        match self.get(field, row)? {
+            Found::Value(Value::Text(text)) => Some(Cow::Borrowed(text)),
+            Found::Element(Json::String(text)) => Some(Cow::Owned(text)),
+            _ => None,
+        }
+    }
+
+    /// A lone value: missing, null, `false`, empty text and the text `false` are false, all else is true.
+    fn is_true(&self, operand: &Operand, row: usize) -> bool {
+        match operand {
+            Operand::Text(text) => is_true_text(text),
+            Operand::Integer(_) | Operand::Float(_) | Operand::List(_) => true,
+            Operand::Field(field) => match self.get(*field, row) {
+                None | Some(Found::Value(Value::Null | Value::Boolean(false))) => false,
+                Some(Found::Value(Value::Text(text))) => is_true_text(text),
+                Some(Found::Element(Json::Null | Json::Bool(false))) => false,
+                Some(Found::Element(Json::String(text))) => is_true_text(&text),
+                Some(_) => true,
+            },
+        }
+    }
+
+    /// `==`: values of different kinds are never equal, a timestamp equals no text, and both missing are equal.
+    fn equal(&self, left: &Operand, right: &Operand, row: usize) -> bool {
+        match (left, right) {
+            (Operand::Field(left), Operand::Field(right)) => self.same(*left, *right, row),
+            (Operand::Field(field), constant) | (constant, Operand::Field(field)) => {
+                let Some(constant) = scalar(constant) else { return false };
+                match self.get(*field, row) {
+                    None => false,
+                    Some(Found::Value(value)) => equals_constant(value, constant),
+                    Some(Found::Element(json)) => same_json(&json, &constant.json()),
+                }
+            }
+            (left, right) => match (scalar(left), scalar(right)) {
+                (Some(left), Some(right)) => same_json(&left.json(), &right.json()),
+                _ => false,
+            },
+        }
+    }
+
+    /// Two fields, maps and lists with all that is in them.
+    fn same(&self, left: usize, right: usize, row: usize) -> bool {
+        let is_timestamp = |found: &Found<'_>| matches!(found, Found::Value(Value::Timestamp(_)));
+        match (self.get(left, row), self.get(right, row)) {
+            (None, None) => true,
+            (None, _) | (_, None) => false,
+            (Some(Found::Value(Value::Text(left))), Some(Found::Value(Value::Text(right)))) => left == right,
+            (Some(first), Some(second)) if is_timestamp(&first) != is_timestamp(&second) => false,
+            _ => match (self.whole(left, row), self.whole(right, row)) {
+                (Some(left), Some(right)) => same_json(&left, &right),
+                _ => false,
+            },
+        }
+    }
+
+    fn ordered(
+        &self,
+        left: &Operand,
+        comparison: Comparison,
+        right: &Operand,
+        row: usize,
+    ) -> Result<bool, String> {
+        let ordering = match (self.orderable(left, row), self.orderable(right, row)) {
+            (Orderable::Missing, _) => return Err(self.missing(left)),
+            (_, Orderable::Missing) => return Err(self.missing(right)),
+            (Orderable::Unordered(what), _) | (_, Orderable::Unordered(what)) => {
+                return Err(format!("{what} cannot be compared with < or >"));
+            }
+            (Orderable::Indifferent, _) | (_, Orderable::Indifferent) => Some(Ordering::Equal),
+            (Orderable::Integer(left), Orderable::Integer(right)) => Some(left.cmp(&right)),
+            (Orderable::Integer(left), Orderable::Float(right)) => (left as f64).partial_cmp(&right),
+            (Orderable::Float(left), Orderable::Integer(right)) => left.partial_cmp(&(right as f64)),
+            (Orderable::Float(left), Orderable::Float(right)) => left.partial_cmp(&right),
+            (Orderable::Text(left), Orderable::Text(right)) => Some(left.as_bytes().cmp(right.as_bytes())),
+            (Orderable::Text(_), _) | (_, Orderable::Text(_)) => {
+                return Err("a text cannot be compared with a number; convert the field first".to_owned());
+            }
+        };
+        Ok(ordering.is_some_and(|ordering| match comparison {
+            Comparison::Less => ordering.is_lt(),
+            Comparison::LessOrEqual => ordering.is_le(),
+            Comparison::Greater => ordering.is_gt(),
+            Comparison::GreaterOrEqual => ordering.is_ge(),
+            Comparison::Equal => ordering.is_eq(),
+            Comparison::Unequal => ordering.is_ne(),
+        }))
+    }
+
+    fn missing(&self, operand: &Operand) -> String {
+        let reference = match operand {
+            Operand::Field(field) => self.columns.get(*field).map(|column| column.reference().to_string()),
+            _ => None,
+        };
+        let reference = reference.unwrap_or_else(|| "a field".to_owned());
+        format!("{reference} is missing and cannot be compared; ask first whether it is there")
+    }
+
+    fn orderable<'o>(&self, operand: &'o Operand, row: usize) -> Orderable<'o>
+    where
+        'a: 'o,
+    {
+        let Operand::Field(field) = operand else {
+            return match scalar(operand) {
+                Some(Constant::Text(text)) => Orderable::Text(Cow::Borrowed(text)),
+                Some(Constant::Integer(value)) => Orderable::Integer(value),
+                Some(Constant::Float(value)) => Orderable::Float(value),
+                None => Orderable::Unordered("a list"),
+            };
+        };
+        let json = match self.get(*field, row) {
+            None => return Orderable::Missing,
+            Some(Found::Value(Value::Text(text))) => return Orderable::Text(Cow::Borrowed(text)),
+            Some(Found::Value(Value::Integer(value))) => return Orderable::Integer(value),
+            Some(Found::Value(Value::Timestamp(_))) => return Orderable::Indifferent,
+            Some(Found::Value(value)) => json_of(value),
+            Some(Found::Element(json)) => json,
+        };
+        match json {
+            Json::Null | Json::Bool(_) => Orderable::Indifferent,
+            Json::String(text) => Orderable::Text(Cow::Owned(text)),
+            Json::Array(_) => Orderable::Unordered("a list"),
+            Json::Object(_) => Orderable::Unordered("a map"),
+            Json::Number(number) => match number.as_i64() {
+                Some(value) => Orderable::Integer(value),
+                None => number.as_f64().map_or(Orderable::Unordered("a number"), Orderable::Float),
+            },
+        }
+    }
+
+    /// `in`: the table of parity 2 §4.
+    fn within(&self, left: &Operand, right: &Operand, row: usize) -> bool {
+        match (left, right) {
+            (Operand::Field(field), Operand::List(elements)) => self.is_listed(*field, elements, row),
+            (Operand::Field(left), Operand::Field(right)) => self.field_within(*left, *right, row),
+            (Operand::Field(field), constant) => match (self.text(*field, row), scalar(constant)) {
+                (Some(text), Some(constant)) => constant.printed().contains(&*text),
+                _ => false,
+            },
+            (Operand::Text(_) | Operand::Integer(_) | Operand::Float(_), Operand::Field(field)) => {
+                scalar(left).is_some_and(|constant| self.constant_within(constant, *field, row))
+            }
+            // Constants on both sides are compared whole: `"a" in "abc"` and `"a" in ["a", "b"]` are false, as in Logstash.
+            (_, Operand::List(_)) => false,
+            (left, right) => match (scalar(left), scalar(right)) {
+                (Some(left), Some(right)) => same_json(&left.json(), &right.json()),
+                _ => false,
+            },
+        }
+    }
+
+    /// Whether the field's value, printed, is one of the list's printed elements.
+    fn is_listed(&self, field: usize, elements: &[Operand], row: usize) -> bool {
+        let mut constants = elements.iter().filter_map(scalar);
+        let printed = match self.get(field, row) {
+            None => return false,
+            Some(Found::Value(Value::Text(text))) => Cow::Borrowed(text),
+            Some(Found::Value(Value::Integer(value))) => {
+                // Whole numbers print alike when they are equal, and only then.
+                return constants.any(|constant| match constant {
+                    Constant::Integer(other) => other == value,
+                    Constant::Text(text) => text == value.to_string(),
+                    Constant::Float(_) => false,
+                });
+            }
+            Some(Found::Value(_)) => match self.whole(field, row) {
+                Some(json) => Cow::Owned(printed(&json)),
+                None => return false,
+            },
+            Some(Found::Element(json)) => Cow::Owned(printed(&json)),
+        };
+        constants.any(|constant| constant.printed() == printed)
+    }
+
+    fn field_within(&self, left: usize, right: usize, row: usize) -> bool {
+        match (self.whole(left, row), self.whole(right, row)) {
+            (None | Some(Json::Array(_) | Json::Object(_)), _) | (_, None) => false,
+            (Some(left), Some(Json::Array(elements))) => {
+                elements.iter().any(|element| same_json(element, &left))
+            }
+            (Some(Json::String(left)), Some(Json::String(right))) => right.contains(&left),
+            (Some(left), Some(right)) => same_json(&left, &right),
+        }
+    }
+
+    fn constant_within(&self, constant: Constant<'_>, field: usize, row: usize) -> bool {
+        match (self.get(field, row), constant) {
+            (Some(Found::Value(Value::Text(text))), Constant::Text(constant)) => text.contains(constant),
+            (Some(Found::Element(Json::String(text))), Constant::Text(constant)) => text.contains(constant),
+            (Some(Found::Value(Value::Json(_)) | Found::Element(_)), constant) => {
+                let constant = constant.json();
+                let elements = self.whole(field, row);
+                let elements = elements.as_ref().and_then(Json::as_array);
+                elements.is_some_and(|elements| elements.iter().any(|element| same_json(element, &constant)))
+            }
+            _ => false,
+        }
     }
 }
 
@@ -60,48 +294,61 @@ fn is_true_text(text: &str) -> bool {
     !text.is_empty() && text != "false"
 }
 
-/// `==`: values of different kinds are never equal, a timestamp equals no text, and both missing are equal.
-fn equal(left: &Operand, right: &Operand, batch: &Batch, row: usize) -> bool {
-    match (left, right) {
-        (Operand::Field(left), Operand::Field(right)) => same(batch, row, left, right),
-        (Operand::Field(field), constant) | (constant, Operand::Field(field)) => {
-            let Some(constant) = scalar(constant) else { return false };
-            match (get(batch, row, field), constant) {
-                (Some(Found::Value(Value::Text(text))), Json::String(other)) => text == other,
-                (Some(Found::Value(Value::Timestamp(_))), _) => false,
-                (Some(Found::Value(value)), other) => same_json(&json_of(value), &other),
-                (Some(Found::Element(json)), other) => same_json(&json, &other),
-                (None, _) => false,
-            }
-        }
-        (left, right) => match (scalar(left), scalar(right)) {
-            (Some(left), Some(right)) => same_json(&left, &right),
-            _ => false,
-        },
-    }
+/// What `<` and its like see of a value.
+enum Orderable<'o> {
+    Missing,
+    Integer(i64),
+    Float(f64),
+    Text(Cow<'o, str>),
+    /// Null, booleans and timestamps: equal to anything.
+    Indifferent,
+    Unordered(&'static str),
+}
+
+/// A constant of a condition.
+#[derive(Clone, Copy)]
+enum Constant<'o> {
+    Text(&'o str),
+    Integer(i64),
+    Float(f64),
 }
 
 /// A list constant counts as its first text or number only.
-fn scalar(operand: &Operand) -> Option<Json> {
+fn scalar(operand: &Operand) -> Option<Constant<'_>> {
     match operand {
-        Operand::Text(text) => Some(Json::from(text.as_str())),
-        Operand::Integer(value) => Some(Json::from(*value)),
-        Operand::Float(value) => Some(Json::from(*value)),
+        Operand::Text(text) => Some(Constant::Text(text)),
+        Operand::Integer(value) => Some(Constant::Integer(*value)),
+        Operand::Float(value) => Some(Constant::Float(*value)),
         Operand::List(elements) => elements.iter().find_map(scalar),
         Operand::Field(_) => None,
     }
 }
 
-fn same(batch: &Batch, row: usize, left: &FieldReference, right: &FieldReference) -> bool {
-    let is_timestamp = |reference: &FieldReference| {
-        matches!(get(batch, row, reference), Some(Found::Value(Value::Timestamp(_))))
-    };
-    if is_timestamp(left) != is_timestamp(right) {
-        return false;
+impl<'o> Constant<'o> {
+    fn json(self) -> Json {
+        match self {
+            Constant::Text(text) => Json::from(text),
+            Constant::Integer(value) => Json::from(value),
+            Constant::Float(value) => Json::from(value),
+        }
     }
-    match (whole(batch, row, left), whole(batch, row, right)) {
-        (None, None) => true,
-        (Some(left), Some(right)) => same_json(&left, &right),
+
+    fn printed(self) -> Cow<'o, str> {
+        match self {
+            Constant::Text(text) => Cow::Borrowed(text),
+            number => Cow::Owned(printed(&number.json())),
+        }
+    }
+}
+
+/// Whether a field's value is the constant; a whole number and a fraction differ.
+#[inline]
+fn equals_constant(value: Value<'_>, constant: Constant<'_>) -> bool {
+    match (value, constant) {
+        (Value::Text(text), Constant::Text(other)) => text == other,
+        (Value::Integer(value), Constant::Integer(other)) => value == other,
+        (Value::Float(value), Constant::Float(other)) => value == other,
+        (Value::Json(_), constant) => same_json(&json_of(value), &constant.json()),
         _ => false,
     }
 }
@@ -124,137 +371,6 @@ fn same_json(left: &Json, right: &Json) -> bool {
                     .all(|(key, member)| right.get(key).is_some_and(|other| same_json(member, other)))
         }
         _ => left == right,
-    }
-}
-
-/// What `<` and its like see of a value.
-enum Orderable {
-    Missing,
-    Integer(i64),
-    Float(f64),
-    Text(String),
-    /// Null, booleans and timestamps: equal to anything.
-    Indifferent,
-    Unordered(&'static str),
-}
-
-fn orderable(operand: &Operand, batch: &Batch, row: usize) -> Orderable {
-    let json = match operand {
-        Operand::Field(reference) => match get(batch, row, reference) {
-            None => return Orderable::Missing,
-            Some(Found::Value(Value::Timestamp(_))) => return Orderable::Indifferent,
-            Some(Found::Value(value)) => json_of(value),
-            Some(Found::Element(json)) => json,
-        },
-        constant => match scalar(constant) {
-            Some(json) => json,
-            None => return Orderable::Unordered("a list"),
-        },
-    };
-    match json {
-        Json::Null | Json::Bool(_) => Orderable::Indifferent,
-        Json::String(text) => Orderable::Text(text),
-        Json::Array(_) => Orderable::Unordered("a list"),
-        Json::Object(_) => Orderable::Unordered("a map"),
-        Json::Number(number) => match number.as_i64() {
-            Some(value) => Orderable::Integer(value),
-            None => number.as_f64().map_or(Orderable::Unordered("a number"), Orderable::Float),
-        },
-    }
-}
-
-fn ordered(
-    left: &Operand,
-    comparison: Comparison,
-    right: &Operand,
-    batch: &Batch,
-    row: usize,
-) -> Result<bool, String> {
-    let ordering = match (orderable(left, batch, row), orderable(right, batch, row)) {
-        (Orderable::Missing, _) | (_, Orderable::Missing) => {
-            return Err("a missing field cannot be compared; ask first whether it is there".to_owned());
-        }
-        (Orderable::Unordered(what), _) | (_, Orderable::Unordered(what)) => {
-            return Err(format!("{what} cannot be compared with < or >"));
-        }
-        (Orderable::Indifferent, _) | (_, Orderable::Indifferent) => Some(Ordering::Equal),
-        (Orderable::Integer(left), Orderable::Integer(right)) => Some(left.cmp(&right)),
-        (Orderable::Integer(left), Orderable::Float(right)) => (left as f64).partial_cmp(&right),
-        (Orderable::Float(left), Orderable::Integer(right)) => left.partial_cmp(&(right as f64)),
-        (Orderable::Float(left), Orderable::Float(right)) => left.partial_cmp(&right),
-        (Orderable::Text(left), Orderable::Text(right)) => Some(left.as_bytes().cmp(right.as_bytes())),
-        (Orderable::Text(_), _) | (_, Orderable::Text(_)) => {
-            return Err("a text cannot be compared with a number; convert the field first".to_owned());
-        }
-    };
-    Ok(ordering.is_some_and(|ordering| match comparison {
-        Comparison::Less => ordering.is_lt(),
-        Comparison::LessOrEqual => ordering.is_le(),
-        Comparison::Greater => ordering.is_gt(),
-        Comparison::GreaterOrEqual => ordering.is_ge(),
-        Comparison::Equal => ordering.is_eq(),
-        Comparison::Unequal => ordering.is_ne(),
-    }))
-}
-
-/// `in`: the table of parity 2 §4.
-fn within(left: &Operand, right: &Operand, batch: &Batch, row: usize) -> bool {
-    match (left, right) {
-        (Operand::Field(field), Operand::List(elements)) => {
-            let Some(json) = whole(batch, row, field) else { return false };
-            let printed = printed(&json);
-            elements.iter().filter_map(scalar).any(|element| self::printed(&element) == printed)
-        }
-        (Operand::Field(left), Operand::Field(right)) => fields_within(batch, row, left, right),
-        (Operand::Field(field), constant) => {
-            let (Some(Json::String(text)), Some(constant)) = (whole(batch, row, field), scalar(constant))
-            else {
-                return false;
-            };
-            let is_timestamp = matches!(get(batch, row, field), Some(Found::Value(Value::Timestamp(_))));
-            !is_timestamp && constant_within(&constant, &text)
-        }
-        _ => within_right(left, right, batch, row),
-    }
-}
-
-fn fields_within(batch: &Batch, row: usize, left: &FieldReference, right: &FieldReference) -> bool {
-    match (whole(batch, row, left), whole(batch, row, right)) {
-        (None | Some(Json::Array(_) | Json::Object(_)), _) | (_, None) => false,
-        (Some(left), Some(Json::Array(elements))) => elements.iter().any(|element| same_json(element, &left)),
-        (Some(Json::String(left)), Some(Json::String(right))) => right.contains(&left),
-        (Some(left), Some(right)) => same_json(&left, &right),
-    }
-}
-
-fn constant_within(constant: &Json, text: &str) -> bool {
-    match constant {
-        Json::String(constant) => constant.contains(text),
-        other => printed(other).contains(text),
-    }
-}
-
-fn within_right(left: &Operand, right: &Operand, batch: &Batch, row: usize) -> bool {
-    match (left, right) {
-        (Operand::Text(_) | Operand::Integer(_) | Operand::Float(_), Operand::Field(field)) => {
-            let Some(constant) = scalar(left) else { return false };
-            match (constant, whole(batch, row, field)) {
-                (constant, Some(Json::Array(elements))) => {
-                    elements.iter().any(|element| same_json(element, &constant))
-                }
-                (Json::String(constant), Some(Json::String(text))) => {
-                    let found = get(batch, row, field);
-                    !matches!(found, Some(Found::Value(Value::Timestamp(_)))) && text.contains(&constant)
-                }
-                _ => false,
-            }
-        }
-        // Constants on both sides are compared whole: `"a" in "abc"` and `"a" in ["a", "b"]` are false, as in Logstash.
-        (_, Operand::List(_)) => false,
-        (left, right) => match (scalar(left), scalar(right)) {
-            (Some(left), Some(right)) => same_json(&left, &right),
-            _ => false,
-        },
     }
 }
 

@@ -5,11 +5,12 @@
 //! Weir departs from Logstash in two places on purpose, because Logstash's answers are mistakes: `and` binds tighter than
 //! `or` without exception, and `["x"]` is a list.
 
+mod columns;
 mod evaluate;
 mod parse;
 mod pattern;
 
-pub use evaluate::evaluate;
+pub use evaluate::{Selection, evaluate};
 pub use parse::parse;
 pub use pattern::Pattern;
 
@@ -19,6 +20,8 @@ use weir_filter::FieldReference;
 #[derive(Debug, Clone)]
 pub struct Condition {
     expression: Expression,
+    /// The fields, each once; operands have their numbers.
+    fields: Vec<FieldReference>,
     /// Where Logstash itself would have decided otherwise, in words, for `weir check`.
     departures: Vec<String>,
 }
@@ -29,11 +32,9 @@ impl Condition {
         &self.departures
     }
 
-    /// The fields that the condition reads.
-    pub fn references(&self) -> Vec<FieldReference> {
-        let mut references = Vec::new();
-        collect(&self.expression, &mut references);
-        references
+    /// The fields that the condition reads, each once.
+    pub fn references(&self) -> &[FieldReference] {
+        &self.fields
     }
 }
 
@@ -52,7 +53,8 @@ pub(super) enum Expression {
 
 #[derive(Debug, Clone)]
 pub(super) enum Operand {
-    Field(FieldReference),
+    /// By its number in `Condition::fields`.
+    Field(usize),
     Text(String),
     Integer(i64),
     Float(f64),
@@ -67,32 +69,6 @@ pub(super) enum Comparison {
     LessOrEqual,
     Greater,
     GreaterOrEqual,
-}
-
-fn collect(expression: &Expression, references: &mut Vec<FieldReference>) {
-    match expression {
-        Expression::And(left, right)
-        | Expression::Or(left, right)
-        | Expression::Nand(left, right)
-        | Expression::Xor(left, right) => {
-            collect(left, references);
-            collect(right, references);
-        }
-        Expression::Not(inner) => collect(inner, references),
-        Expression::Truth(operand) | Expression::Matches(operand, _) => collect_operand(operand, references),
-        Expression::Compare(left, _, right) | Expression::In(left, right) => {
-            collect_operand(left, references);
-            collect_operand(right, references);
-        }
-    }
-}
-
-fn collect_operand(operand: &Operand, references: &mut Vec<FieldReference>) {
-    match operand {
-        Operand::Field(reference) => references.push(reference.clone()),
-        Operand::List(elements) => elements.iter().for_each(|element| collect_operand(element, references)),
-        Operand::Text(_) | Operand::Integer(_) | Operand::Float(_) => {}
-    }
 }
 
 #[cfg(test)]

@@ -16,19 +16,20 @@ const LONGEST: usize = 1000;
 /// # Errors
 /// The byte at which it cannot be read, and what was expected there.
 pub fn parse(text: &str) -> Result<Condition, (usize, String)> {
-    let mut parser = Parser { text, at: 0, depth: 0, departures: Vec::new() };
+    let mut parser = Parser { text, at: 0, depth: 0, fields: Vec::new(), departures: Vec::new() };
     let expression = parser.condition()?;
     parser.space();
     if parser.at < text.len() {
         return Err(parser.expected("`and`, `or`, `nand`, `xor` or the end of the condition"));
     }
-    Ok(Condition { expression, departures: parser.departures })
+    Ok(Condition { expression, fields: parser.fields, departures: parser.departures })
 }
 
 struct Parser<'t> {
     text: &'t str,
     at: usize,
     depth: usize,
+    fields: Vec<FieldReference>,
     departures: Vec<String>,
 }
 
@@ -124,7 +125,7 @@ impl<'t> Parser<'t> {
             return Err(self.expected("nothing more after `![field]`; write `!([field] == …)`"));
         }
         self.at = before;
-        Ok(Expression::Not(Box::new(Expression::Truth(Operand::Field(field)))))
+        Ok(Expression::Not(Box::new(Expression::Truth(field))))
     }
 
     fn relation(&mut self) -> Parsed<Expression> {
@@ -211,7 +212,7 @@ impl<'t> Parser<'t> {
         if inner.starts_with(['"', '\'', ']']) || first.contains(',') {
             return self.list();
         }
-        Ok(Operand::Field(self.field()?))
+        self.field()
     }
 
     fn list(&mut self) -> Parsed<Operand> {
@@ -249,7 +250,7 @@ impl<'t> Parser<'t> {
     }
 
     /// `[a][b]`: brackets directly after another, without commas inside.
-    fn field(&mut self) -> Parsed<FieldReference> {
+    fn field(&mut self) -> Parsed<Operand> {
         let start = self.at;
         while self.rest().starts_with('[') {
             let Some(end) = self.rest().find(']') else {
@@ -261,7 +262,13 @@ impl<'t> Parser<'t> {
             }
             self.at += end + 1;
         }
-        FieldReference::parse(&self.text[start..self.at]).map_err(|message| (start, message))
+        let reference =
+            FieldReference::parse(&self.text[start..self.at]).map_err(|message| (start, message))?;
+        let known = self.fields.iter().position(|field| *field == reference);
+        Ok(Operand::Field(known.unwrap_or_else(|| {
+            self.fields.push(reference);
+            self.fields.len() - 1
+        })))
     }
 
     /// Backslashes stay as they are, as in Logstash without `config.support_escapes`, but do not end the text.
