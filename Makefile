@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: demo test fuel wasm-target
+.PHONY: crash-test crash-test-faults demo fuel soak test wasm-target
 
 # Builds Weir and shows what it does; needs rustup and a C compiler.
 demo: wasm-target
@@ -17,6 +17,18 @@ test: wasm-target
 # written; fails where one became over 5 % dearer. WEIR_FUEL=record writes the file anew.
 fuel: wasm-target
 	cargo test -p weir --test fuel -- --nocapture
+
+# Kills the binary N times and counts what was lost, doubled or altered: tests/crash/README.md.
+crash-test: wasm-target
+	WEIR_KILLS="$(or $(N),1000)" WEIR_SEED="$(SEED)" WEIR_FAULT="$(FAULT)" cargo test -p weir --test crash
+
+# The kill test over Weirs with mistakes built in, each of which it must find.
+crash-test-faults: wasm-target
+	WEIR_KILLS=50 WEIR_FAULT=all cargo test -p weir --test crash
+
+# One process under faults for so long: its memory and open files must stay flat.
+soak: wasm-target
+	WEIR_SOAK_SECONDS="$(or $(SECONDS),600)" WEIR_SEED="$(SEED)" cargo test -p weir --test crash
 
 # What the guests are built for. rust-toolchain.toml names it too, but rustup may be told not to install by itself.
 wasm-target:

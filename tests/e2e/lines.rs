@@ -128,7 +128,7 @@ fn address(random: &mut Random, networks: &Networks) -> String {
             .clone();
     }
     let (bits, length) = networks.pick(random);
-    let host = u128::from(random.next()) << 64 | u128::from(random.next());
+    let host = u128::from(random.number()) << 64 | u128::from(random.number());
     let bits = bits | if length < 128 { host >> length } else { 0 };
     match u32::try_from(bits) {
         Ok(old) if length >= 96 => IpAddr::from(old.to_be_bytes()).to_string(),

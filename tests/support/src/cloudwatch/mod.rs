@@ -116,6 +116,11 @@ impl FakeCloudWatch {
         self.service().store.now = Some(now);
     }
 
+    /// Makes every event visible that was to be so later.
+    pub fn show_all(&self) {
+        self.service().store.show_all();
+    }
+
     /// Makes every token handed out so far one that has expired.
     pub fn expire_tokens(&self) {
         self.service().tokens.clear();

@@ -79,6 +79,12 @@ impl Store {
         id
     }
 
+    pub(super) fn show_all(&mut self) {
+        for event in self.groups.values_mut().flat_map(|group| group.events.values_mut()) {
+            event.visible = Visible::Now;
+        }
+    }
+
     pub(super) fn now(&self) -> i64 {
         self.now.unwrap_or_else(|| {
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
