@@ -60,6 +60,25 @@ fn run_takes_several_pipelines() {
 }
 
 #[test]
+fn run_sends_events_where_conditions_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let unknown = folder.path().join("unknown.ndjson");
+    let output = run(weir().env("WEIR_UNKNOWN_NAMES", &unknown).args(["run", "config/branches.toml"]));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let shown = documents(&output);
+    let unknown = fs::read_to_string(unknown).unwrap();
+    let unknown: Vec<Json> = unknown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(shown.len() + unknown.len(), 20);
+    assert!(!unknown.is_empty() && unknown.iter().all(|event| event["response_code"] == "NXDOMAIN"));
+    assert!(
+        shown.iter().all(|event| event["response_code"] != "NXDOMAIN"
+            && !event["tags"].to_string().contains("unknown_name"))
+    );
+    assert!(shown.iter().any(|event| event["src_geoip"].is_object()));
+    assert!(shown.iter().all(|event| event["problem"].is_null() == (event["response_code"] == "NOERROR")));
+}
+
+#[test]
 fn run_says_what_keeps_a_pipeline_from_running() {
     let folder = tempfile::tempdir().unwrap();
     let pipeline = folder.path().join("pipeline.toml");

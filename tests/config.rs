@@ -100,6 +100,23 @@ fn what_will_fail_on_every_event_is_a_warning() {
 }
 
 #[test]
+fn where_logstash_would_decide_otherwise_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipeline = "[input]\ntype = \"sample\"\n[output]\ntype = \"stdout\"\nwhen = '[a] and [b] and [c] or [d]'\n\
+                    [[filter]]\nuse = \"branch\"\n[[filter.arm]]\nwhen = '[type] in [\"x\"]'\n";
+    fs::write(folder.path().join("pipeline.toml"), pipeline).unwrap();
+    let output = run(weir(".").current_dir(&folder).args(["check", "pipeline.toml"]));
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stdout), "pipeline.toml: ok (1 input, 0 filters, 1 branch, 1 output)\n");
+    let warnings = text(&output.stderr);
+    for place in
+        ["warning: `and` binds tighter", "pipeline.toml:5:8", "is a list of one", "pipeline.toml:9:8"]
+    {
+        assert!(warnings.contains(place), "{place}: {warnings}");
+    }
+}
+
+#[test]
 fn problems_are_json_where_a_machine_reads_them() {
     let output = run(weir("tests/config/invalid").args(["check", "--format", "json", "time-zones.toml"]));
     assert_eq!(output.status.code(), Some(2));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use weir::config::{CommonOptions, Component, FilterStep, Limits, OnFailure, Places};
+use weir::config::{CommonOptions, Component, FilterStep, Limits, OnFailure, Places, Step};
 use weir::event::{Batch, FieldId, FieldNames, FieldReference, Value};
 use weir::filter::{
     Chain, ChainDefinition, ChainEnvironment, Compilation, ConfiguredFilter, Engine, Processed,
@@ -46,6 +46,7 @@ fn step(what: &str, on_trap: OnFailure, on_error: OnFailure) -> FilterStep {
     FilterStep {
         id: "hostile".to_owned(),
         component: Component::File(HOSTILE.module.clone()),
+        when: None,
         on_error,
         on_trap,
         common: CommonOptions::default(),
@@ -68,9 +69,14 @@ fn trial(what: &str, on_trap: OnFailure, on_error: OnFailure) -> Trial {
     let mut names = FieldNames::new();
     let message = names.intern(&FieldReference::from_fragments(["message"]));
     let steps = [step(what, on_trap, on_error)];
-    let definition =
-        ChainDefinition::build(&HOSTILE.engine, &steps, &ChainEnvironment::default(), &mut names)
-            .unwrap_or_else(|problems| panic!("{what}: {problems:?}"));
+    let definition = ChainDefinition::build(
+        &HOSTILE.engine,
+        &steps,
+        &Step::in_line(1),
+        &ChainEnvironment::default(),
+        &mut names,
+    )
+    .unwrap_or_else(|problems| panic!("{what}: {problems:?}"));
     let filter = definition.filters()[0].clone();
     Trial { chain: definition.start().expect("a chain"), filter, names: Arc::new(names), message }
 }
@@ -288,7 +294,13 @@ fn what_breaks_in_configure_is_a_problem_of_the_pipeline() {
     let check = |what: &str, expected: &str| {
         let steps = [step(what, OnFailure::DeadLetter, OnFailure::Tag)];
         let environment = ChainEnvironment::default();
-        let built = ChainDefinition::build(&HOSTILE.engine, &steps, &environment, &mut FieldNames::new());
+        let built = ChainDefinition::build(
+            &HOSTILE.engine,
+            &steps,
+            &Step::in_line(1),
+            &environment,
+            &mut FieldNames::new(),
+        );
         let problems = built.err().unwrap_or_default();
         assert_eq!(problems.len(), 1, "{what}: {problems:?}");
         assert!(problems[0].message.contains(expected), "{what}: {problems:?}");
@@ -347,7 +359,13 @@ fn what_was_not_granted_is_named() {
             ..step("", OnFailure::DeadLetter, OnFailure::Tag)
         };
         let environment = ChainEnvironment::default();
-        let built = ChainDefinition::build(&HOSTILE.engine, &[step], &environment, &mut FieldNames::new());
+        let built = ChainDefinition::build(
+            &HOSTILE.engine,
+            &[step],
+            &Step::in_line(1),
+            &environment,
+            &mut FieldNames::new(),
+        );
         built.err().unwrap_or_default().iter().map(|problem| problem.message.clone()).collect::<Vec<_>>()
     };
     let refused = "this component imports weir:filter/addresses, which it was not granted";

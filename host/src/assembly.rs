@@ -14,7 +14,7 @@ use crate::input::{self, InputContext};
 use crate::ledger::Ledger;
 use crate::output::dead_letter::{DeadLetterLimits, DeadLetterPlace};
 use crate::output::{self, DeadLetters, Output, OutputContext, Waiting};
-use crate::pipeline::{Line, LineCounts};
+use crate::pipeline::{Line, LineCounts, LineOutput};
 
 /// A pipeline whose filters are loaded and configured. Nothing of it is open yet.
 pub struct Prepared {
@@ -31,7 +31,7 @@ pub struct Prepared {
 pub struct RunOptions {
     /// Read what is there now, then end.
     pub once: bool,
-    /// Outputs in place of the configured ones.
+    /// Outputs in place of the configured ones, each of which gets all events.
     pub outputs: Option<Vec<Arc<dyn Output>>>,
     /// What the outputs wait for at present.
     pub waiting: Arc<Waiting>,
@@ -63,8 +63,15 @@ pub fn prepare(
     environment: &ChainEnvironment,
 ) -> Result<Prepared, Problems> {
     let mut names = FieldNames::new();
-    match ChainDefinition::build(engine, &config.filters, environment, &mut names) {
-        Ok(chain) => Ok(Prepared { config, chain: Arc::new(chain), names: Arc::new(names) }),
+    match ChainDefinition::build(engine, &config.filters, &config.steps, environment, &mut names) {
+        Ok(chain) => {
+            for when in config.outputs.iter().filter_map(|output| output.when.as_ref()) {
+                when.references().iter().for_each(|reference| {
+                    names.intern(reference);
+                });
+            }
+            Ok(Prepared { config, chain: Arc::new(chain), names: Arc::new(names) })
+        }
         Err(found) => {
             let mut problems = Problems::new(config.secrets.clone());
             for problem in found {
@@ -93,7 +100,7 @@ pub async fn open(prepared: &Prepared, options: RunOptions) -> Result<Line> {
     let default_place = default_place(config);
     let dead_letters = Arc::new(letters.open(default_place.clone())?);
     let outputs = match outputs {
-        Some(outputs) => outputs,
+        Some(outputs) => outputs.into_iter().map(|output| taking_all(output, &dead_letters)).collect(),
         None => {
             let mut opened = Vec::with_capacity(config.outputs.len());
             for output in &config.outputs {
@@ -104,11 +111,16 @@ pub async fn open(prepared: &Prepared, options: RunOptions) -> Result<Line> {
                 let context = OutputContext {
                     name: output.name.clone(),
                     pipeline: pipeline.name.clone(),
-                    dead_letters,
+                    dead_letters: dead_letters.clone(),
                     waiting: waiting.clone(),
                     stop: abandon.clone(),
                 };
-                opened.push(open_output(output, context).await?);
+                opened.push(LineOutput {
+                    name: output.name.clone(),
+                    output: open_output(output, context).await?,
+                    when: output.when.clone().map(Arc::new),
+                    dead_letters,
+                });
             }
             opened
         }
@@ -165,6 +177,10 @@ async fn open_ledger(state_dir: Option<PathBuf>) -> Result<Ledger> {
 async fn open_output(output: &OutputConfig, context: OutputContext) -> Result<Arc<dyn Output>> {
     let opened = output::open(output.options.clone(), context).await;
     Ok(Arc::from(opened.with_context(|| format!("cannot open output {}", output.name))?))
+}
+
+fn taking_all(output: Arc<dyn Output>, dead_letters: &Arc<DeadLetters>) -> LineOutput {
+    LineOutput { name: "output".to_owned(), output, when: None, dead_letters: dead_letters.clone() }
 }
 
 /// The folder that an output names is that of the filters too; `"off"` is only for what cannot be stored.

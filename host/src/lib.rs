@@ -8,3 +8,4 @@ pub mod input;
 pub mod ledger;
 pub mod output;
 pub mod pipeline;
+mod shares;

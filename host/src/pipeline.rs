@@ -7,16 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use chrono::Utc;
 use futures::future::try_join_all;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
-use crate::event::{Batch, Documents};
+use crate::event::condition::Condition;
 use crate::filter::{Chain, SetAside};
 use crate::input::{Input, Read};
 use crate::ledger::{Ledger, Position};
 use crate::output::{DeadLetter, DeadLetters, Delivery, Output};
+use crate::shares::{Shares, letters};
 
 /// The parts of a pipeline, opened.
 pub struct Line {
@@ -26,8 +26,8 @@ pub struct Line {
     pub inputs: Vec<(String, Box<dyn Input>)>,
     /// One chain for each batch that may be filtered at the same time; one in all for a chain that keeps state.
     pub chains: Vec<Chain>,
-    /// Every output gets every event.
-    pub outputs: Vec<Arc<dyn Output>>,
+    /// Every output gets the events for which its condition holds.
+    pub outputs: Vec<LineOutput>,
     /// Where events go that a filter failed on, if the user says so, or that broke it.
     pub dead_letters: Arc<DeadLetters>,
     /// Where positions are committed.
@@ -43,19 +43,34 @@ pub struct Line {
     pub counts: Arc<LineCounts>,
 }
 
-/// Events by what became of them. `read` = delivered + dead-lettered + dropped + those on their way, where filters
-/// that add events count them in `added`, and several outputs count each event once for each.
+/// An output and which events it gets.
+#[derive(Clone)]
+pub struct LineOutput {
+    /// Its name in dead letters.
+    pub name: String,
+    /// The output.
+    pub output: Arc<dyn Output>,
+    /// `None`: all events.
+    pub when: Option<Arc<Condition>>,
+    /// Where events go for which `when` cannot be evaluated.
+    pub dead_letters: Arc<DeadLetters>,
+}
+
+/// Events by what became of them: `read` + `copied` + those that filters added (`added` of each) = `delivered` +
+/// `dead_lettered` + `dropped` + those on their way.
 #[derive(Debug, Default)]
 pub struct LineCounts {
     /// Events read.
     pub read: AtomicU64,
+    /// Events that several outputs took or set aside: once for each of these but the first.
+    pub copied: AtomicU64,
     /// Events that left the filters.
     pub filtered: AtomicU64,
     /// Events stored by an output, or found stored.
     pub delivered: AtomicU64,
     /// Events set aside, by filters and outputs.
     pub dead_lettered: AtomicU64,
-    /// Events dropped by a rule of the user's, in filters and outputs.
+    /// Events dropped by a rule of the user's, in filters and outputs, and those that no output took.
     pub dropped: AtomicU64,
     /// Nanoseconds from the start of the line to the first event delivered; 0: none yet.
     pub first_event: AtomicU64,
@@ -76,7 +91,7 @@ pub async fn drive(line: Line) -> Result<()> {
     let ended = drive_stages(line, started).await;
     watch.abort();
     for output in &outputs {
-        let closed = output.close().await.context("cannot close an output");
+        let closed = output.output.close().await.context("cannot close an output");
         if ended.is_ok() {
             closed?;
         }
@@ -100,6 +115,7 @@ async fn drive_stages(line: Line, started: Instant) -> Result<()> {
     let Line { inputs, chains, outputs, dead_letters, ledger, in_flight, counts, stop, .. } = line;
     let workers = chains.len().max(1);
     let chains = Arc::new(Mutex::new(chains));
+    let outputs: Arc<[LineOutput]> = outputs.into();
     let names: Arc<[String]> = inputs.iter().map(|(name, _)| name.clone()).collect();
     let input_error = Arc::new(Mutex::new(None));
     let read = stream::select_all(
@@ -112,8 +128,8 @@ async fn drive_stages(line: Line, started: Instant) -> Result<()> {
     let stages = read
         .map_ok(|(number, read)| {
             counts.read.fetch_add(read.events.rows() as u64, Ordering::Relaxed);
-            let chains = chains.clone();
-            joined(tokio::task::spawn_blocking(move || filter(&chains, number, read)))
+            let (chains, outputs) = (chains.clone(), outputs.clone());
+            joined(tokio::task::spawn_blocking(move || filter(&chains, &outputs, number, read)))
         })
         .try_buffered(workers)
         .map_ok(|filtered| deliver(filtered, &outputs, &dead_letters, &counts, started))
@@ -164,16 +180,17 @@ fn read_all(
 /// A batch that has been through the filters.
 struct Filtered {
     number: usize,
-    events: Batch,
     position: Position,
+    shares: Shares,
     dead_letters: Vec<DeadLetter>,
     dropped: u64,
 }
 
-fn filter(chains: &Mutex<Vec<Chain>>, number: usize, read: Read) -> Result<Filtered> {
+fn filter(chains: &Mutex<Vec<Chain>>, outputs: &[LineOutput], number: usize, read: Read) -> Result<Filtered> {
     let Read { events, position } = read;
     if events.rows() == 0 {
-        return Ok(Filtered { number, events, position, dead_letters: Vec::new(), dropped: 0 });
+        let shares = Shares::default();
+        return Ok(Filtered { number, position, shares, dead_letters: Vec::new(), dropped: 0 });
     }
     let taken = chains.lock().unwrap_or_else(PoisonError::into_inner).pop();
     let Some(mut chain) = taken else {
@@ -184,47 +201,47 @@ fn filter(chains: &Mutex<Vec<Chain>>, number: usize, read: Read) -> Result<Filte
     let processed = processed?;
     Ok(Filtered {
         number,
-        events: processed.batch,
         position,
-        dead_letters: processed.dead_letters.iter().flat_map(letters).collect(),
+        shares: Shares::new(outputs, processed.batch),
+        dead_letters: processed.dead_letters.iter().flat_map(letters_of).collect(),
         dropped: processed.dropped,
     })
 }
 
 /// Events that a filter set aside, as the dead letters keep them.
-fn letters(aside: &SetAside) -> Vec<DeadLetter> {
-    let time = Utc::now().timestamp_nanos_opt().unwrap_or_default();
-    let mut documents = Documents::with_metadata(&aside.events);
-    (0..aside.events.rows())
-        .map(|row| DeadLetter {
-            time,
-            plugin: aside.filter.to_string(),
-            reason: aside.reason.clone(),
-            identity: aside.events.identity(row),
-            event: documents.text(row),
-        })
-        .collect()
+fn letters_of(aside: &SetAside) -> Vec<DeadLetter> {
+    let rows = (0..aside.events.rows()).map(|row| (row, aside.reason.clone()));
+    letters(&aside.filter, &aside.events, rows)
 }
 
-/// Hands a batch to all outputs. They are asked here and now, in the order of reading, which outputs that write one line
-/// after the other keep; the work is in what is answered.
+/// Hands a batch to all outputs that have a share in it. They are asked here and now, in the order of reading, which outputs
+/// that write one line after the other keep; the work is in what is answered.
 fn deliver<'l>(
     filtered: Filtered,
-    outputs: &'l [Arc<dyn Output>],
+    outputs: &'l [LineOutput],
     dead_letters: &'l DeadLetters,
     counts: &'l LineCounts,
     started: Instant,
 ) -> impl Future<Output = Result<(usize, Position)>> + 'l {
-    let Filtered { number, events, position, dead_letters: letters, dropped } = filtered;
-    counts.filtered.fetch_add(events.rows() as u64, Ordering::Relaxed);
-    let events = Arc::new(events);
-    let outputs = if events.rows() == 0 { &[] } else { outputs };
-    let sends: Vec<_> = outputs.iter().map(|output| output.send(events.clone())).collect();
+    let Filtered { number, position, shares, dead_letters: letters, dropped } = filtered;
+    counts.filtered.fetch_add(shares.events, Ordering::Relaxed);
+    counts.copied.fetch_add(shares.copied, Ordering::Relaxed);
+    let untaken = shares.untaken;
+    let mut sends = Vec::with_capacity(outputs.len());
+    let mut writes = vec![dead_letters.write(letters)];
+    for (output, share) in outputs.iter().zip(shares.by_output) {
+        if let Some(events) = share.events {
+            sends.push(output.output.send(events));
+        }
+        if !share.undecided.is_empty() {
+            writes.push(output.dead_letters.write(share.undecided));
+        }
+    }
     async move {
-        let letters = async { dead_letters.write(letters).await.context("cannot write dead letters") };
-        let (mut delivery, answers) = tokio::try_join!(letters, try_join_all(sends))?;
-        delivery.dropped += dropped;
-        for answer in answers {
+        let writes = async { try_join_all(writes).await.context("cannot write dead letters") };
+        let (written, answers) = tokio::try_join!(writes, try_join_all(sends))?;
+        let mut delivery = Delivery { dropped: dropped + untaken, ..Delivery::default() };
+        for answer in written.into_iter().chain(answers) {
             delivery += answer;
         }
         counts.add(delivery, started);

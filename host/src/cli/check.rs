@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use weir::assembly;
-use weir::config::{Config, Problems, Secrets};
+use weir::config::{Config, Problems, Secrets, Step};
 use weir::filter::{Compilation, Engine};
 
 use super::{Format, USAGE, cache_folder, pipeline_files};
@@ -61,10 +61,17 @@ pub(super) fn run(options: &CheckOptions, secrets: &Secrets) -> Result<ExitCode>
     Ok(if all.errors() == 0 { ExitCode::SUCCESS } else { ExitCode::from(USAGE) })
 }
 
-/// `1 input, 6 filters, 1 output`.
+/// `1 input, 6 filters, 1 output`; branches are named where there are some.
 fn parts(config: &Config) -> String {
-    let count = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
-    let inputs = count(config.inputs.len(), "input");
-    let filters = count(config.filters.len(), "filter");
-    format!("{inputs}, {filters}, {}", count(config.outputs.len(), "output"))
+    let count = |count: usize, one: &str, several: &str| {
+        format!("{count} {}", if count == 1 { one } else { several })
+    };
+    let mut parts =
+        vec![count(config.inputs.len(), "input", "inputs"), count(config.filters.len(), "filter", "filters")];
+    match Step::branches(&config.steps) {
+        0 => {}
+        branches => parts.push(count(branches, "branch", "branches")),
+    }
+    parts.push(count(config.outputs.len(), "output", "outputs"));
+    parts.join(", ")
 }

@@ -7,6 +7,7 @@ use weir_filter::FieldReference;
 
 use super::filter::{Component, FilterStep, numbered};
 use super::section::Section;
+use crate::event::condition::Condition;
 use crate::input::{self, InputOptions, Source};
 use crate::output::dead_letter::DeadLetterPlace;
 use crate::output::{elasticsearch, file, stdout};
@@ -28,6 +29,8 @@ pub struct OutputConfig {
     pub name: String,
     /// Which output it is, and its options.
     pub options: OutputOptions,
+    /// Which events it gets; `None`: all.
+    pub when: Option<Condition>,
     /// Where events go that it can never store; `None`: where the pipeline's dead letters go by themselves.
     pub dead_letter: Option<DeadLetterPlace>,
 }
@@ -100,14 +103,11 @@ pub(super) fn read_outputs(
             "file" => OutputOptions::File(Box::new(file::read_options(&mut section))),
             _ => OutputOptions::Stdout(stdout::read_options(&mut section)),
         };
-        if section.is_set("when") {
-            let fix = "leave it out: every output gets every event";
-            section.problem("when", "conditions (`when`) are not supported yet", fix);
-        }
+        let when = section.condition("when");
         let names: Vec<String> = outputs.iter().map(|output| output.name.clone()).collect();
         let name = read_name(&mut section, &kind, &names);
         let dead_letter = read_dead_letter(&mut section);
-        outputs.push(OutputConfig { name, options, dead_letter });
+        outputs.push(OutputConfig { name, options, when, dead_letter });
     }
     outputs
 }

@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 use super::problem::Problems;
 use super::section::{Section, Shared, nested_table};
 use super::tree::{Places, entries_from_json, pointer_token};
+use crate::event::condition::Condition;
 
 /// The kernels that `grants` may name.
 const GRANTS: [&str; 2] = ["addresses", "patterns"];
@@ -23,7 +24,9 @@ pub struct FilterStep {
     pub id: String,
     /// The component.
     pub component: Component,
-    /// What becomes of a row that the filter failed on.
+    /// Which rows it is asked for; the others pass it by unchanged.
+    pub when: Option<Condition>,
+    /// What becomes of a row that the filter failed on, or for which `when` cannot be evaluated.
     pub on_error: OnFailure,
     /// What becomes of a row that broke the guest.
     pub on_trap: OnFailure,
@@ -98,18 +101,6 @@ impl Default for Limits {
     }
 }
 
-/// Reads all steps. A step whose component is not known is left out, with its problem.
-pub(super) fn read_filters(sections: Vec<Section>) -> Vec<FilterStep> {
-    let mut steps: Vec<FilterStep> = Vec::with_capacity(sections.len());
-    for mut section in sections {
-        let ids: Vec<String> = steps.iter().map(|step| step.id.clone()).collect();
-        if let Some(step) = read_filter(&mut section, &ids) {
-            steps.push(step);
-        }
-    }
-    steps
-}
-
 /// A step from options that are JSON already (the conformance cases), and what is wrong with them. Places are those of a
 /// file without text.
 pub fn filter_from_json(
@@ -118,26 +109,19 @@ pub fn filter_from_json(
 ) -> (FilterStep, Problems) {
     let shared = Rc::new(Shared::nowhere());
     let mut section = Section::new("the filter".to_owned(), 0..0, entries_from_json(options), shared.clone());
-    let id = read_id(&mut section, &component, &[]);
+    let id = read_id(&mut section, &component_name(&component), &[]);
     let step = read_options(&mut section, id, component, 0..0);
     drop(section);
     let problems = shared.problems.replace(Problems::default());
     (step, problems)
 }
 
-fn read_filter(section: &mut Section, ids: &[String]) -> Option<FilterStep> {
+/// Reads a step whose `use` and `id` are known.
+pub(super) fn read_filter(section: &mut Section, id: String, component: Component) -> FilterStep {
     let span = section.span_of("use");
-    let written = section.required_text("use");
-    if written == "branch" {
-        section.problem("use", "branches are not supported yet", "write the steps one after the other");
-        section.ignore_rest();
-        return None;
-    }
-    let component = component(section, &written);
-    let id = read_id(section, &component, ids);
     let step = read_options(section, id, component, span);
     refuse_nested_tables(section, &step);
-    (!written.is_empty()).then_some(step)
+    step
 }
 
 /// The maps of the built-in filters are flat: `rename.a.b = …` was meant otherwise than TOML reads it.
@@ -162,9 +146,7 @@ pub(super) fn read_options(
     component: Component,
     span: Range<usize>,
 ) -> FilterStep {
-    if section.is_set("when") {
-        section.problem("when", "conditions (`when`) are not supported yet", "leave it out");
-    }
+    let when = section.condition("when");
     let on_error = on_failure(section, "on_error", OnFailure::Tag);
     let on_trap = on_failure(section, "on_trap", OnFailure::DeadLetter);
     let common = CommonOptions {
@@ -178,7 +160,7 @@ pub(super) fn read_options(
     let grants = read_grants(section);
     let (options, mut places) = section.rest();
     places.add("", span.clone());
-    FilterStep { id, component, on_error, on_trap, common, limits, grants, options, places, span }
+    FilterStep { id, component, when, on_error, on_trap, common, limits, grants, options, places, span }
 }
 
 /// The component that `use` names: what looks like a path is a file.
@@ -189,23 +171,26 @@ pub(super) fn component(section: &Section, written: &str) -> Component {
     Component::BuiltIn(written.to_owned())
 }
 
-fn read_id(section: &mut Section, component: &Component, ids: &[String]) -> String {
-    if let Some(id) = section.text("id") {
-        if ids.contains(&id) {
-            section.problem("id", &format!("two filters have the id {id:?}"), "give each an id of its own");
-        }
-        if id.is_empty() {
-            section.problem("id", "an id must not be empty", "give it a name, or leave it out");
-        }
-        return id;
-    }
-    let name = match component {
+/// What a filter is called that has no `id`.
+pub(super) fn component_name(component: &Component) -> String {
+    match component {
         Component::BuiltIn(name) => name.clone(),
         Component::File(path) => {
             path.file_stem().map_or_else(|| "filter".to_owned(), |stem| stem.to_string_lossy().into_owned())
         }
-    };
-    numbered(&name, ids)
+    }
+}
+
+/// The `id` of a step, or `name`, with a number where that is taken.
+pub(super) fn read_id(section: &mut Section, name: &str, ids: &[String]) -> String {
+    let Some(id) = section.text("id") else { return numbered(name, ids) };
+    if ids.contains(&id) {
+        section.problem("id", &format!("two filters have the id {id:?}"), "give each an id of its own");
+    }
+    if id.is_empty() {
+        section.problem("id", "an id must not be empty", "give it a name, or leave it out");
+    }
+    id
 }
 
 /// A name that is not taken yet: the name itself, or with a number.
@@ -219,7 +204,7 @@ pub(super) fn numbered(name: &str, taken: &[String]) -> String {
     candidate
 }
 
-fn on_failure(section: &mut Section, key: &str, default: OnFailure) -> OnFailure {
+pub(super) fn on_failure(section: &mut Section, key: &str, default: OnFailure) -> OnFailure {
     match section.one_of(key, &["tag", "drop", "dead_letter", "stop"]).as_deref() {
         Some("tag") => OnFailure::Tag,
         Some("drop") => OnFailure::Drop,

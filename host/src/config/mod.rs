@@ -2,6 +2,7 @@
 //! column, cause and fix, all in one run. Reads nothing but the file and what `${file:…}` names; loading guests and
 //! opening databases is left to `check` and to the line.
 
+mod branch;
 pub mod cases;
 mod ends;
 mod filter;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+pub use branch::{Arm, Branch, Step};
 pub use ends::{InputConfig, OutputConfig, OutputOptions};
 pub use filter::{CommonOptions, Component, FilterStep, Limits, OnFailure, filter_from_json};
 pub use nearest::did_you_mean;
@@ -39,9 +41,11 @@ pub struct Config {
     pub pipeline: PipelineConfig,
     /// Where events come from.
     pub inputs: Vec<InputConfig>,
-    /// The chain, in order.
+    /// The filters, in the order of writing.
     pub filters: Vec<FilterStep>,
-    /// Where events go; each gets all.
+    /// The chain: how the filters and the branches stand.
+    pub steps: Vec<Step>,
+    /// Where events go.
     pub outputs: Vec<OutputConfig>,
     /// The file, for problems that are found later.
     pub file: Arc<SourceFile>,
@@ -122,11 +126,12 @@ pub fn read(path: &Path, text: String, variables: &Variables, secrets: &Secrets)
         }
     }
     let pipeline_config = pipeline::read_pipeline(&mut pipeline, &stem);
-    let filters = filter::read_filters(root.sections("filter"));
+    let (filters, steps) = branch::read_chain(root.sections("filter"));
     let config = Config {
         inputs: ends::read_inputs(root.sections("input"), pipeline_config.state_dir.is_some()),
         outputs: ends::read_outputs(root.sections("output"), &pipeline_config.ecs_compatibility, &filters),
         filters,
+        steps,
         pipeline: pipeline_config,
         file,
         secrets: secrets.clone(),
@@ -177,7 +182,7 @@ mod tests {
     #[test]
     fn problems_of_all_parts_come_sorted_and_masked() {
         let reading = read_text(
-            "[[filter]]\nuse = \"branch\"\n[[filter]]\nuse = \"date\"\nwhen = \"[a]\"\non_error = \"ignore\"\n\
+            "[[filter]]\nuse = \"branch\"\n[[filter]]\nuse = \"date\"\nwhen = \"[a\"\non_error = \"ignore\"\n\
              [pipeline]\ntimezone = \"${ZONE}\"\nbatch_sise = 1\n",
         );
         let lines: Vec<(usize, usize)> = reading
@@ -186,7 +191,7 @@ mod tests {
             .iter()
             .filter_map(|problem| Some(problem.file.position(problem.span.as_ref()?.start)))
             .collect();
-        assert_eq!(lines, [(2, 7), (5, 8), (6, 12), (8, 12), (9, 1)]);
+        assert_eq!(lines, [(2, 7), (5, 9), (6, 12), (8, 12), (9, 1)]);
         let text = reading.problems.render(false);
         assert!(text.contains("there is no [input]") && text.contains("there is no [output]"), "{text}");
         assert!(text.contains("unknown time zone \"${ZONE}\""), "{text}");

@@ -1,5 +1,5 @@
-//! One worker's instances of a pipeline's filters, and the way of a batch through them: which rows enter a filter, what
-//! becomes of those that it failed on, and of those that broke it. What a step changes is left to `apply`.
+//! One worker's instances of a pipeline's filters, and the way of rows through one of them: what becomes of those that it
+//! failed on, and of those that broke it. Which rows reach a filter is left to `branch`, what a step changes to `apply`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,12 +9,14 @@ use anyhow::{Result, anyhow, bail};
 
 use super::answer;
 use super::apply::{self, SentRows, Tagger};
+use super::branch::{Step, run_steps};
 use super::counts::FilterCounts;
 use super::definition::ConfiguredFilter;
 use super::encode::{Encoder, Rows};
 use super::guest_state::time_of;
 use super::instance::{Break, Instance};
 use super::interface::Outcome;
+use super::passage::{Passage, SetAside};
 use crate::config::OnFailure;
 use crate::event::{Batch, RowSet};
 
@@ -28,6 +30,7 @@ const MOST_BREAKS: usize = 12;
 /// async runtime.
 pub struct Chain {
     filters: Vec<Running>,
+    steps: Arc<[Step]>,
 }
 
 /// What became of a batch.
@@ -41,21 +44,10 @@ pub struct Processed {
     pub dropped: u64,
 }
 
-/// Events set aside by a filter, as they entered it.
-#[derive(Debug)]
-pub struct SetAside {
-    /// The filter's id.
-    pub filter: Arc<str>,
-    /// Why.
-    pub reason: String,
-    /// The events.
-    pub events: Batch,
-}
-
 impl Chain {
-    pub(super) fn start(filters: &[Arc<ConfiguredFilter>]) -> Result<Self> {
+    pub(super) fn start(filters: &[Arc<ConfiguredFilter>], steps: Arc<[Step]>) -> Result<Self> {
         let filters = filters.iter().map(Running::start).collect::<Result<_>>()?;
-        Ok(Chain { filters })
+        Ok(Chain { filters, steps })
     }
 
     /// Passes a batch through all filters. The batch must have been made with the names of the pipeline.
@@ -64,14 +56,9 @@ impl Chain {
     /// When a step's `on_error` or `on_trap` says `"stop"`, or a guest cannot be started anew. Nothing of the batch may
     /// then be acknowledged.
     pub fn process(&mut self, batch: Batch) -> Result<Processed> {
-        let rows = RowSet::all(batch.rows());
-        let mut passage = Passage { batch, rows, dead_letters: Vec::new(), dropped: 0 };
-        for filter in &mut self.filters {
-            if passage.rows.is_empty() {
-                break;
-            }
-            filter.run(&mut passage)?;
-        }
+        let mut passage = Passage::new(batch);
+        let rows = passage.rows.clone();
+        run_steps(&self.steps, &mut self.filters, &mut passage, rows)?;
         let mut gone = RowSet::all(passage.batch.rows());
         gone.subtract(&passage.rows);
         passage.batch.drop_rows(&gone);
@@ -79,17 +66,8 @@ impl Chain {
     }
 }
 
-/// A batch on its way.
-struct Passage {
-    batch: Batch,
-    /// The rows that are still on the way; rows that left are taken out of the batch at its end.
-    rows: RowSet,
-    dead_letters: Vec<SetAside>,
-    dropped: u64,
-}
-
 /// One filter of a worker.
-struct Running {
+pub(super) struct Running {
     filter: Arc<ConfiguredFilter>,
     /// `None` after a break, until the next call.
     instance: Option<Instance>,
@@ -125,19 +103,22 @@ impl Running {
         Ok(Running { filter: filter.clone(), instance, encoder: Encoder::default() })
     }
 
-    /// Passes the rows that are still on the way through the filter.
-    fn run(&mut self, passage: &mut Passage) -> Result<()> {
+    pub(super) fn configured(&self) -> &Arc<ConfiguredFilter> {
+        &self.filter
+    }
+
+    /// Passes rows through the filter.
+    pub(super) fn run(&mut self, passage: &mut Passage, rows: &RowSet) -> Result<()> {
         let started = Instant::now();
         let now = time_of(self.filter.environment().clock);
-        let rows = match passage.rows.is_all() {
+        let rows = match rows.count() == passage.batch.rows() {
             true => Rows::All(passage.batch.rows()),
-            false => Rows::Some(passage.rows.iter().collect()),
+            false => Rows::Some(rows.iter().collect()),
         };
         let entered = rows.len();
         FilterCounts::add(&self.filter.counts.events_in, entered);
         let result = self.run_parts(passage, rows, entered, now);
-        let spent = usize::try_from(started.elapsed().as_nanos()).unwrap_or(usize::MAX);
-        FilterCounts::add(&self.filter.counts.nanoseconds, spent);
+        self.filter.counts.add_time(started);
         result
     }
 
@@ -257,16 +238,16 @@ impl Running {
             }
             match filter.on_error {
                 OnFailure::Tag => {}
-                OnFailure::Drop => passage.drop(filter, &still_here),
+                OnFailure::Drop => passage.drop(&filter.place(), &still_here),
                 OnFailure::DeadLetter => {
                     let (entered, made): (Vec<usize>, Vec<usize>) =
                         still_here.iter().partition(|row| **row < outcomes.first_added);
                     if let Some(before) = &before {
-                        passage.set_aside(filter, reason, &entered, before.select(&entered));
+                        passage.set_aside(&filter.place(), reason, &entered, before.select(&entered));
                     }
                     // An event that this very filter made did not enter it; it is kept as it came out.
                     let events = passage.batch.select(&made);
-                    passage.set_aside(filter, reason, &made, events);
+                    passage.set_aside(&filter.place(), reason, &made, events);
                 }
                 OnFailure::Stop => {
                     bail!(
@@ -288,9 +269,9 @@ impl Running {
         match filter.on_trap {
             OnFailure::DeadLetter => {
                 let events = passage.batch.select(&rows);
-                passage.set_aside(filter, reason, &rows, events);
+                passage.set_aside(&filter.place(), reason, &rows, events);
             }
-            OnFailure::Drop => passage.drop(filter, &rows),
+            OnFailure::Drop => passage.drop(&filter.place(), &rows),
             OnFailure::Tag => {
                 let tag = format!("_{}_trap", filter.id);
                 let mut tagger = Tagger::new();
@@ -314,27 +295,6 @@ impl Running {
         self.filter.counts.add_reason(broke.kind, 1);
         let filter = &*self.filter.id;
         tracing::warn!(filter, rows, reason = broke.message, "the guest broke and is started anew");
-    }
-}
-
-impl Passage {
-    fn drop(&mut self, filter: &ConfiguredFilter, rows: &[usize]) {
-        for row in rows {
-            self.rows.remove(*row);
-        }
-        self.dropped += rows.len() as u64;
-        FilterCounts::add(&filter.counts.dropped, rows.len());
-    }
-
-    fn set_aside(&mut self, filter: &ConfiguredFilter, reason: &str, rows: &[usize], events: Batch) {
-        if rows.is_empty() {
-            return;
-        }
-        for row in rows {
-            self.rows.remove(*row);
-        }
-        FilterCounts::add(&filter.counts.dead_lettered, rows.len());
-        self.dead_letters.push(SetAside { filter: filter.id.clone(), reason: reason.to_owned(), events });
     }
 }
 

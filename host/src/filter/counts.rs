@@ -1,9 +1,10 @@
-//! What is counted of a filter: rows by what became of them, breaks, time, and the guest's own counters. All workers of a
+//! What is counted of a filter, and of a branch: rows by what became of them, breaks, time, and the guest's own counters. All workers of a
 //! pipeline count into one; who shows the figures is left to the commands.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// Names that are counted apart from each other; what comes after these is counted as "other".
 const MOST_NAMES: usize = 64;
@@ -11,7 +12,7 @@ const MOST_NAMES: usize = 64;
 /// The longest name of a counter, in bytes. A longer one is cut.
 const LONGEST_NAME: usize = 120;
 
-/// A filter's counters.
+/// The counters of a filter or a branch.
 #[derive(Debug, Default)]
 pub struct FilterCounts {
     /// Events that entered.
@@ -20,7 +21,7 @@ pub struct FilterCounts {
     pub matched: AtomicU64,
     /// Events on which it did what it could, and said by tags what not.
     pub tagged: AtomicU64,
-    /// Events on which it failed.
+    /// Events on which it failed, or for which its condition could not be evaluated.
     pub failed: AtomicU64,
     /// Events dropped, by the filter's rule or by `on_error` or `on_trap`.
     pub dropped: AtomicU64,
@@ -53,6 +54,11 @@ impl FilterCounts {
 
     pub(super) fn add(counter: &AtomicU64, by: usize) {
         counter.fetch_add(by as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_time(&self, started: Instant) {
+        let spent = usize::try_from(started.elapsed().as_nanos()).unwrap_or(usize::MAX);
+        FilterCounts::add(&self.nanoseconds, spent);
     }
 
     pub(super) fn add_reason(&self, reason: &str, by: u64) {

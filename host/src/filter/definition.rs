@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 
+use super::branch::{ConfiguredBranch, Step, build_steps, intern};
 use super::built_in;
 use super::chain::Chain;
 use super::component::FilterCode;
@@ -14,8 +15,10 @@ use super::engine::Engine;
 use super::guest_state::GuestState;
 use super::instance::Instance;
 use super::interface;
+use super::passage::Place;
 use super::plan::Plan;
-use crate::config::{Component, FilterStep, Limits, OnFailure};
+use crate::config::{self, Component, FilterStep, Limits, OnFailure};
+use crate::event::condition::Condition;
 use crate::event::decorate::Decorations;
 use crate::event::{FieldNames, FieldReference};
 
@@ -76,7 +79,7 @@ impl Default for ChainEnvironment {
 /// Something wrong with a filter step, found while the chain was built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterProblem {
-    /// Which of the steps, from 0.
+    /// Which of the filters, from 0.
     pub step: usize,
     /// A JSON pointer into the step's options, those of the host included (`/use`, `/add_field/type`); empty for the
     /// step as a whole.
@@ -102,6 +105,7 @@ pub struct ConfiguredFilter {
     /// Its figures, of all workers together.
     pub counts: Arc<FilterCounts>,
     pub(super) plan: Plan,
+    pub(super) when: Option<Condition>,
     pub(super) on_error: OnFailure,
     pub(super) on_trap: OnFailure,
     pub(super) limits: Limits,
@@ -115,25 +119,28 @@ pub struct ConfiguredFilter {
 /// The filters of a pipeline, ready for any number of workers.
 pub struct ChainDefinition {
     filters: Vec<Arc<ConfiguredFilter>>,
+    branches: Vec<Arc<ConfiguredBranch>>,
+    steps: Arc<[Step]>,
     warnings: Vec<FilterProblem>,
 }
 
 impl ChainDefinition {
-    /// Loads and configures the filters of `steps`. The names of all fields that they read or write are added to
-    /// `names`, the table that all batches of the pipeline begin with.
+    /// Loads and configures `filters`, which stand in the chain as `steps` says. The names of all fields that they and the
+    /// conditions read or write are added to `names`, the table that all batches of the pipeline begin with.
     ///
     /// # Errors
-    /// Every problem of every step. A step's guest is only asked about its options when it could be loaded.
+    /// Every problem of every filter. A filter's guest is only asked about its options when it could be loaded.
     pub fn build(
         engine: &Engine,
-        steps: &[FilterStep],
+        filters: &[FilterStep],
+        steps: &[config::Step],
         environment: &ChainEnvironment,
         names: &mut FieldNames,
     ) -> Result<Self, Vec<FilterProblem>> {
         let environment = Arc::new(environment.clone());
-        let mut filters = Vec::with_capacity(steps.len());
+        let mut configured = Vec::with_capacity(filters.len());
         let (mut problems, mut warnings) = (Vec::new(), Vec::new());
-        for (number, (step, code)) in steps.iter().zip(load_all(engine, steps)).enumerate() {
+        for (number, (step, code)) in filters.iter().zip(load_all(engine, filters)).enumerate() {
             let common = &step.common;
             let (decorations, doubtful) = Decorations::new(
                 &common.add_field,
@@ -156,15 +163,25 @@ impl ChainDefinition {
             check_grants(step, &code, &mut found);
             if let Some(filter) = configure(engine, step, code, decorations, &environment, names, &mut found)
             {
-                filters.push(Arc::new(filter));
+                configured.push(Arc::new(filter));
             }
         }
-        if problems.is_empty() { Ok(ChainDefinition { filters, warnings }) } else { Err(problems) }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let mut branches = Vec::new();
+        let steps = build_steps(steps, names, &mut branches).into();
+        Ok(ChainDefinition { filters: configured, branches, steps, warnings })
     }
 
-    /// The filters, in order.
+    /// The filters, in the order of writing.
     pub fn filters(&self) -> &[Arc<ConfiguredFilter>] {
         &self.filters
+    }
+
+    /// The branches, in the order of writing.
+    pub fn branches(&self) -> &[Arc<ConfiguredBranch>] {
+        &self.branches
     }
 
     /// What is allowed and can hardly be meant: common options that fail on every event.
@@ -182,7 +199,7 @@ impl ChainDefinition {
     /// # Errors
     /// When a guest that could be configured before now cannot.
     pub fn start(&self) -> Result<Chain> {
-        Chain::start(&self.filters)
+        Chain::start(&self.filters, self.steps.clone())
     }
 }
 
@@ -210,6 +227,11 @@ impl ConfiguredFilter {
                 )
             }
         }
+    }
+
+    /// Where rows leave that do not go on after it.
+    pub(super) fn place(&self) -> Place<'_> {
+        Place { id: &self.id, counts: &self.counts }
     }
 
     /// The time that a batch's filters are told.
@@ -327,6 +349,7 @@ fn configure(
     for reference in decorations.references() {
         names.intern(&reference);
     }
+    intern(step.when.as_ref(), names);
     let references = |used: fn(&super::plan::PlannedField) -> bool| -> Vec<FieldReference> {
         plan.fields.iter().filter(|field| used(field)).map(|field| field.reference.clone()).collect()
     };
@@ -338,6 +361,7 @@ fn configure(
         stateful: plan.stateful,
         counts,
         plan,
+        when: step.when.clone(),
         on_error: step.on_error,
         on_trap: step.on_trap,
         limits: step.limits,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 
 use super::definition::{ChainDefinition, ChainEnvironment};
 use super::engine::Engine;
-use crate::config::FilterStep;
+use crate::config::{FilterStep, Step};
 use crate::event::{Batch, FieldNames, put_example};
 
 /// Passes an event for each of `messages` through the filters, `batch_size` at a time, and answers the fuel that each
@@ -21,17 +21,19 @@ use crate::event::{Batch, FieldNames, put_example};
 /// # Errors
 /// When a filter refuses its options or breaks.
 pub fn measure_fuel(
-    steps: &[FilterStep],
+    filters: &[FilterStep],
     environment: &ChainEnvironment,
     messages: &[String],
     batch_size: usize,
 ) -> Result<BTreeMap<String, f64>> {
     let engine = Engine::metered()?;
     let mut names = FieldNames::new();
-    let definition = ChainDefinition::build(&engine, steps, environment, &mut names).map_err(|problems| {
-        let problems: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
-        anyhow!("{}", problems.join("; "))
-    })?;
+    let definition =
+        ChainDefinition::build(&engine, filters, &Step::in_line(filters.len()), environment, &mut names)
+            .map_err(|problems| {
+                let problems: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
+                anyhow!("{}", problems.join("; "))
+            })?;
     let names = Arc::new(names);
     let mut chain = definition.start()?;
     let now = super::guest_state::time_of(environment.clock);

@@ -8,12 +8,13 @@
 //!
 //! The way of a batch through one filter: `encode` makes the columns that the guest's plan reads, `instance` calls the
 //! guest, `answer` checks every number of what it says, `apply` changes the batch. `chain` decides what becomes of rows
-//! that failed or that broke the guest. `run_case` tries a filter on events that are written down, `fuel` tells what filters
-//! cost, the same on every machine.
+//! that failed or that broke the guest. The chain is a tree: `branch` says which rows reach which filter. `run_case` tries a
+//! filter on events that are written down, `fuel` tells what filters cost, the same on every machine.
 
 mod addresses;
 mod answer;
 mod apply;
+mod branch;
 mod built_in;
 mod chain;
 mod code_cache;
@@ -27,13 +28,16 @@ mod guest_state;
 mod host_functions;
 mod instance;
 mod interface;
+mod passage;
 mod places;
 mod plan;
 mod run_case;
 
-pub use chain::{Chain, Processed, SetAside};
+pub use branch::ConfiguredBranch;
+pub use chain::{Chain, Processed};
 pub use counts::FilterCounts;
 pub use definition::{ChainDefinition, ChainEnvironment, Clock, ConfiguredFilter, FilterProblem, Randomness};
 pub use engine::{Compilation, Engine, Manifest};
 pub use fuel::measure_fuel;
+pub use passage::SetAside;
 pub use run_case::run_case;

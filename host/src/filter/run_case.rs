@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 
 use super::definition::{ChainDefinition, ChainEnvironment, Clock, ConfiguredFilter, Randomness};
 use super::engine::Engine;
+use crate::config::Step;
 use crate::config::cases::{Case, Expectation};
 use crate::event::{Batch, FieldNames, FieldReference, Value, fields, put_example};
 
@@ -17,8 +18,13 @@ use crate::event::{Batch, FieldNames, FieldReference, Value, fields, put_example
 pub fn run_case(engine: &Engine, case: &Case, folder: &Path) -> Vec<String> {
     let mut names = FieldNames::new();
     let environment = environment(case, folder);
-    let definition =
-        ChainDefinition::build(engine, std::slice::from_ref(&case.step), &environment, &mut names);
+    let definition = ChainDefinition::build(
+        engine,
+        std::slice::from_ref(&case.step),
+        &Step::in_line(1),
+        &environment,
+        &mut names,
+    );
     let definition = match (definition, case.expect.refused) {
         (Err(_), true) => return Vec::new(),
         (Ok(_), true) => return vec!["the options should have been refused, and were taken".to_owned()],

@@ -2,6 +2,7 @@
 //! problem with its place and reading goes on, so one run shows all; keys that nobody asked for are unknown. Nothing
 //! here opens or looks at what the options name.
 
+mod condition;
 mod tables;
 mod values;
 

@@ -23,8 +23,11 @@ pub struct Selection {
 impl Condition {
     /// Decides for each of `rows`.
     pub fn select(&self, batch: &Batch, rows: &RowSet) -> Selection {
-        let evaluation = Evaluation::new(self, batch);
         let mut selection = Selection { holds: RowSet::none(batch.rows()), undecided: Vec::new() };
+        if rows.is_empty() {
+            return selection;
+        }
+        let evaluation = Evaluation::new(self, batch);
         for row in rows.iter() {
             match evaluation.holds(&self.expression, row) {
                 Ok(true) => selection.holds.insert(row),

@@ -23,6 +23,9 @@ const MESSAGE: u32 = 0;
 const OTHER: u32 = 1;
 const READ_ONLY: u32 = 2;
 
+/// The length of a text that is none.
+const NO_VALUE: u32 = u32::MAX;
+
 struct Hostile;
 
 impl Guest for Hostile {
@@ -200,6 +203,14 @@ impl Guest for Hostile {
             "a tag of a megabyte" => {
                 answer.verdicts =
                     vec![Verdict { tags: vec!["x".repeat(1 << 20)], ..verdict(Outcome::Tagged, rows) }];
+            }
+            "drop all" => answer.drops = vec![255; rows.div_ceil(8)],
+            "copy all" => {
+                answer.adds = (0..batch.rows).collect();
+                answer.text = b"copy".to_vec();
+                let lengths = [vec![NO_VALUE; rows], vec![4; rows]].concat();
+                answer.sets = vec![(OTHER, texts(vec![sent; 2 * rows], lengths))];
+                answer.verdicts = vec![verdict(Outcome::Matched, rows)];
             }
             // The host's functions.
             "ask for a gigabyte of random bytes" => {
