@@ -28,6 +28,10 @@ pub fn put_example(
             fields::set(batch, row, &top(name), Value::Timestamp(time))?;
             continue;
         }
+        if name == "tags" {
+            fields::set_tags(batch, row, value.clone());
+            continue;
+        }
         fields::set_json(batch, row, &top(name), value)?;
     }
     Ok(())

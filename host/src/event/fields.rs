@@ -194,6 +194,17 @@ pub fn add_tag(batch: &mut Batch, row: usize, tag: &str) {
     batch.column_mut(field)[row] = cell;
 }
 
+/// Sets the tags of an event that comes in. Logstash's rule: what is neither a text nor a list of texts is kept in `_tags`.
+pub fn set_tags(batch: &mut Batch, row: usize, tags: Json) {
+    let reference = FieldReference::from_fragments(["tags"]);
+    if set_json(batch, row, &reference, &tags).is_err() {
+        let kept = FieldReference::from_fragments(["_tags"]);
+        // Only guarded names can be refused, and this is none.
+        let _ = set_json(batch, row, &kept, &Json::Array(vec![tags]));
+        add_tag(batch, row, "_tagsparsefailure");
+    }
+}
+
 /// A value as JSON; timestamps as their text.
 pub fn json_of(value: Value<'_>) -> Json {
     match value {

@@ -121,7 +121,7 @@ impl EventMaker {
             let _ = fields::set_json(batch, row, &FieldReference::from_fragments([name.as_str()]), value);
         }
         if let Some(tags) = tags {
-            set_tags(batch, row, tags);
+            fields::set_tags(batch, row, tags);
         }
         if let Some(timestamp) = timestamp {
             self.set_own_timestamp(batch, row, timestamp);
@@ -150,16 +150,6 @@ impl EventMaker {
 /// The time in nanoseconds since 1970.
 pub(super) fn now() -> i64 {
     chrono::Utc::now().timestamp_nanos_opt().unwrap_or(i64::MAX)
-}
-
-/// Logstash's rule: `tags` that are neither a text nor a list of texts are kept in `_tags`.
-fn set_tags(batch: &mut Batch, row: usize, tags: Json) {
-    let reference = FieldReference::from_fragments(["tags"]);
-    if fields::set_json(batch, row, &reference, &tags).is_err() {
-        let kept = FieldReference::from_fragments(["_tags"]);
-        let _ = fields::set_json(batch, row, &kept, &Json::Array(vec![tags]));
-        fields::add_tag(batch, row, "_tagsparsefailure");
-    }
 }
 
 #[cfg(test)]

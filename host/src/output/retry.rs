@@ -54,9 +54,16 @@ impl fmt::Display for NotAcknowledged {
 impl std::error::Error for NotAcknowledged {}
 
 /// What an output waits for at present, and since when. Shared between the output and who asks.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Waiting {
     state: Mutex<WaitingState>,
+    passes: Option<Box<dyn Fn(Duration) + Send + Sync>>,
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting").field("state", &self.state).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -67,10 +74,25 @@ struct WaitingState {
 }
 
 impl Waiting {
+    /// Where time is the caller's: a wait takes none, `passes` is told how long it would have been.
+    pub fn with_clock(passes: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        Waiting { state: Mutex::default(), passes: Some(Box::new(passes)) }
+    }
+
     /// Since when something is waited for, and what: `None` while all goes well.
     pub fn current(&self) -> Option<(SystemTime, String)> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.since.map(|since| (since, state.reason.clone()))
+    }
+
+    async fn pass(&self, wait: Duration) {
+        match &self.passes {
+            None => tokio::time::sleep(wait).await,
+            Some(passes) => {
+                passes(wait);
+                tokio::task::yield_now().await;
+            }
+        }
     }
 
     fn begin(&self, reason: &str, is_new: bool) {
@@ -140,7 +162,7 @@ impl<'a> Retry<'a> {
         let wait = self.next;
         self.next = self.waits.after(wait);
         tokio::select! {
-            () = tokio::time::sleep(wait) => Ok(()),
+            () = self.waiting.pass(wait) => Ok(()),
             () = self.stop.cancelled() => Err(NotAcknowledged { reason: reason.to_owned() }.into()),
         }
     }

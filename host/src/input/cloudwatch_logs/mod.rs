@@ -14,8 +14,9 @@ use anyhow::{Context, Result};
 
 use super::{Input, InputContext};
 use client::Service;
-use reader::{Reader, Timing};
+use reader::Reader;
 
+pub use reader::Timing;
 pub use options::{CloudwatchLogsOptions, StartPosition, StaticCredentials, read_options};
 
 /// Opens the input: finds credentials, and what earlier runs have read.
@@ -23,9 +24,21 @@ pub use options::{CloudwatchLogsOptions, StartPosition, StaticCredentials, read_
 /// # Errors
 /// Without credentials, and when the ledger cannot be read.
 pub async fn open(options: CloudwatchLogsOptions, context: InputContext) -> Result<impl Input + use<>> {
+    open_with(options, context, Timing::real()).await
+}
+
+/// The same by another clock.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_with(
+    options: CloudwatchLogsOptions,
+    context: InputContext,
+    timing: Timing,
+) -> Result<impl Input + use<>> {
     let name = context.name.clone();
     let service = Service::new(&options).await.with_context(|| format!("input {name} cannot begin"))?;
-    Reader::open(options, context, service, Timing::real()).await
+    Reader::open(options, context, service, timing).await
 }
 
 #[cfg(test)]

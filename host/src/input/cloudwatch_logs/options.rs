@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
 use crate::config::Section;
 
 /// Where a group that no run has read yet begins.
@@ -144,21 +146,27 @@ fn check_groups(section: &mut Section, groups: &[String], prefix: bool) {
 }
 
 fn read_start_position(section: &mut Section) -> StartPosition {
-    match section.text_or_number("start_position").as_deref() {
-        None | Some("beginning") => StartPosition::Beginning,
-        Some("end") => StartPosition::End,
-        Some(text) => match text.parse() {
-            Ok(seconds) => StartPosition::SecondsBack(seconds),
-            Err(_) => {
-                section.problem(
-                    "start_position",
-                    &format!("`start_position` is {text:?}"),
-                    "write \"beginning\", \"end\", or whole seconds back, such as 3600",
-                );
-                StartPosition::default()
-            }
+    let written = section.json("start_position");
+    match &written {
+        None => return StartPosition::Beginning,
+        Some(Json::String(word)) if word == "beginning" => return StartPosition::Beginning,
+        Some(Json::String(word)) if word == "end" => return StartPosition::End,
+        // In quotes it is no number, as in Logstash, unless it came by a variable: that is told by `integer`.
+        Some(Json::String(text)) if text.trim().parse::<i64>().is_err() => {}
+        Some(Json::Number(number)) if !number.is_i64() => {}
+        Some(_) => match section.integer("start_position").map(u64::try_from) {
+            Some(Ok(seconds)) => return StartPosition::SecondsBack(seconds),
+            Some(Err(_)) => {}
+            None => return StartPosition::default(),
         },
     }
+    let written = written.unwrap_or_default();
+    section.problem(
+        "start_position",
+        &format!("`start_position` is {written}"),
+        "write \"beginning\", \"end\", or whole seconds back, such as 3600",
+    );
+    StartPosition::default()
 }
 
 fn read_endpoint(section: &mut Section) -> Option<String> {
@@ -234,6 +242,8 @@ mod tests {
         check("log_group = [\"/a\", \"/a\"]", &["twice"]);
         check("log_group = \"/a\"\nstart_position = \"start\"", &["\"beginning\""]);
         check("log_group = \"/a\"\nstart_position = -5", &["whole seconds back"]);
+        check("log_group = \"/a\"\nstart_position = 5.5", &["whole seconds back"]);
+        check("log_group = \"/a\"\nstart_position = \"3600\"", &["without quotes"]);
         check("log_group = \"/a\"\naccess_key_id = \"x\"", &["belong together"]);
         check("log_group = [\"/a\", \"/b\"]\nsource_id = \"x\"", &["source_id"]);
         check("log_group = \"/a\"\nendpoint_url = \"host:80\"", &["no URL"]);

@@ -28,17 +28,18 @@ const LIST_INTERVAL: Duration = Duration::from_secs(60);
 /// How long the end of a failed run waits for what was read to be delivered.
 const LAST_COMMIT_LIMIT: Duration = Duration::from_secs(60);
 
-/// Time, which tests set as they need it.
+/// What the input goes by in time.
 #[derive(Clone)]
-pub(super) struct Timing {
+pub struct Timing {
     /// Milliseconds since 1970.
-    pub(super) clock: Arc<dyn Fn() -> i64 + Send + Sync>,
+    pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// The wait after a first failure.
-    pub(super) first_wait: Duration,
+    pub first_wait: Duration,
 }
 
 impl Timing {
-    pub(super) fn real() -> Self {
+    /// The machine's clock, and half a second.
+    pub fn real() -> Self {
         Timing {
             clock: Arc::new(|| chrono::Utc::now().timestamp_millis()),
             first_wait: Duration::from_millis(500),

@@ -17,7 +17,7 @@ use crate::http_server::HttpServer;
 use answer::Service;
 
 pub use faults::{Fault, Faults, TokenBucket};
-pub use store::Visible;
+pub use store::{Visible, WholeEvent};
 
 /// The account that the fake's groups belong to.
 pub const ACCOUNT: &str = "123456789012";
@@ -109,6 +109,11 @@ impl FakeCloudWatch {
         visible: Visible,
     ) -> String {
         self.service().store.put(group, stream, timestamp, message, visible)
+    }
+
+    /// Puts an event exactly as told, its id and time of ingestion (milliseconds since 1970) with it.
+    pub fn put_event(&self, group: &str, event: WholeEvent) {
+        self.service().store.put_event(group, event);
     }
 
     /// Holds the service's clock at a time (milliseconds since 1970): the time of ingestion, and of [`Visible::At`].

@@ -20,6 +20,21 @@ pub enum Visible {
 /// The place of an event in its group: time, time of ingestion, and which put it was.
 pub(super) type Place = (i64, i64, u64);
 
+/// An event with all that the service knows of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WholeEvent {
+    /// Its id.
+    pub id: String,
+    /// The stream that it is in.
+    pub stream: String,
+    /// Its time in milliseconds since 1970.
+    pub timestamp: i64,
+    /// When the service took it, likewise.
+    pub ingestion_time: i64,
+    /// Its text.
+    pub message: String,
+}
+
 pub(super) struct StoredEvent {
     pub(super) id: String,
     pub(super) stream: String,
@@ -68,14 +83,10 @@ impl Store {
         message: &str,
         visible: Visible,
     ) -> String {
-        self.puts += 1;
-        let (number, ingested) = (self.puts, self.now());
-        let id = event_id(timestamp, group, stream, number);
-        let event =
-            StoredEvent { id: id.clone(), stream: stream.to_owned(), message: message.to_owned(), visible };
-        let group = self.create_group(group);
-        group.streams.insert(stream.to_owned());
-        group.events.insert((timestamp, ingested, number), event);
+        let id = event_id(timestamp, group, stream, self.puts + 1);
+        let (stream, message) = (stream.to_owned(), message.to_owned());
+        let event = WholeEvent { id: id.clone(), stream, timestamp, ingestion_time: self.now(), message };
+        self.insert(group, event, visible);
         id
     }
 
@@ -83,6 +94,19 @@ impl Store {
         for event in self.groups.values_mut().flat_map(|group| group.events.values_mut()) {
             event.visible = Visible::Now;
         }
+    }
+
+    pub(super) fn put_event(&mut self, group: &str, event: WholeEvent) {
+        self.insert(group, event, Visible::Now);
+    }
+
+    fn insert(&mut self, group: &str, event: WholeEvent, visible: Visible) {
+        self.puts += 1;
+        let place = (event.timestamp, event.ingestion_time, self.puts);
+        let group = self.create_group(group);
+        group.streams.insert(event.stream.clone());
+        let stored = StoredEvent { id: event.id, stream: event.stream, message: event.message, visible };
+        group.events.insert(place, stored);
     }
 
     pub(super) fn now(&self) -> i64 {
