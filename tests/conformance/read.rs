@@ -1,23 +1,11 @@
-//! Reads the executed cases of Logstash: where they lie, what each of them asks, and which are not run.
+//! Reads the executed cases of Logstash: where they lie, which are not run, and how values are compared.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde_json::Value as Json;
-use weir::config::cases::{Case, Expectation};
-use weir::config::{Component, filter_from_json};
-use weir::event::FieldReference;
-use weir::event::condition::Pattern;
-use weir_filter::timestamp;
+use weir::event::Value;
 use weir_test_support::mmdb;
-
-/// What filters see as now where a case does not say it; such cases came out the same at any time.
-const NOW: i64 = 1_767_225_605_000_000_000;
-
-/// Far beyond what a case takes, however busy the machine is: what is tried here is the answer, not the time.
-const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Where cases lie.
 pub(crate) struct Places {
@@ -25,8 +13,16 @@ pub(crate) struct Places {
     pub(crate) cases: PathBuf,
     /// The facts of address databases.
     geo: PathBuf,
-    /// The project's own folder, with the lists of what is not run.
+    /// The project's own folder, with the list of what does not apply.
     project: PathBuf,
+}
+
+/// A line of a file.
+pub(crate) struct Line {
+    /// `file:line`, for messages.
+    pub(crate) place: String,
+    /// The case, or what is wrong with the line.
+    pub(crate) case: Result<Json, String>,
 }
 
 impl Places {
@@ -42,32 +38,39 @@ impl Places {
     }
 
     /// The lines of a subject's file; none where there is no such file.
-    pub(crate) fn lines(&self, subject: &str) -> Result<Vec<Json>, String> {
+    pub(crate) fn lines(&self, subject: &str) -> Result<Vec<Line>, String> {
         let path = self.cases.join(subject).with_extension("jsonl");
         if !path.exists() {
             return Ok(Vec::new());
         }
-        let mut cases = Vec::new();
+        let mut lines = Vec::new();
         for (number, line) in read_text(&path)?.lines().enumerate() {
             if !line.trim().is_empty() {
-                let case = serde_json::from_str(line);
-                cases.push(case.map_err(|error| format!("{}:{}: {error}", path.display(), number + 1))?);
+                let place = format!("{}:{}", path.display(), number + 1);
+                let case = match serde_json::from_str::<Json>(line) {
+                    Ok(case) if case["id"].is_string() => Ok(case),
+                    Ok(_) => Err(format!("{place}: this is no case: it has no text \"id\"")),
+                    Err(error) => Err(format!("{place}: this is no JSON: {error}")),
+                };
+                lines.push(Line { place, case });
             }
         }
-        Ok(cases)
+        Ok(lines)
     }
 
-    /// The ids of cases that are not run, with the reason.
-    pub(crate) fn skipped(&self) -> Result<BTreeMap<String, String>, String> {
-        let mut skipped = BTreeMap::new();
-        for file in ["not-yet.txt", "not-applicable.txt"] {
-            for line in read_text(&self.project.join(file))?.lines() {
-                let (id, reason) =
-                    line.split_once(' ').ok_or_else(|| format!("{file}: {line:?} has no reason"))?;
-                skipped.insert(id.to_owned(), reason.to_owned());
-            }
+    /// The ids of cases that need not pass, with the reason, as a list of the project's folder has them.
+    pub(crate) fn left_out(&self, file: &str) -> Result<BTreeMap<String, String>, String> {
+        let path = self.project.join(file);
+        let mut reasons = BTreeMap::new();
+        if !path.exists() {
+            return Ok(reasons);
         }
-        Ok(skipped)
+        for line in read_text(&path)?.lines() {
+            let (id, reason) =
+                line.split_once(' ').ok_or_else(|| format!("{file}: {line:?} has no reason"))?;
+            reasons.insert(id.to_owned(), reason.to_owned());
+        }
+        Ok(reasons)
     }
 
     /// Writes the address databases into `folder`.
@@ -100,66 +103,20 @@ pub(crate) fn expected(case: &Json) -> &Json {
     case.get("weir").filter(|weir| !weir.is_null()).unwrap_or(&case["expect"])
 }
 
-/// A filter's case. Breaks where the case is decided before there is one: the common options are refused.
-pub(crate) fn filter_case(line: &Json) -> Result<ControlFlow<(), Case>, String> {
-    let text = |key: &str| line.get(key).and_then(Json::as_str);
-    let map = |key: &str| line[key].as_object().ok_or_else(|| format!("a case has a map {key:?}"));
-    let filter = text("filter").ok_or("a case has a filter")?;
-    let (mut step, problems) = filter_from_json(Component::BuiltIn(filter.to_owned()), map("config")?);
-    let expect = read_expectation(expected(line))?;
-    if problems.errors() > 0 {
-        return if expect.refused {
-            Ok(ControlFlow::Break(()))
-        } else {
-            Err(format!("refused: {}", problems.render(false)))
-        };
-    }
-    step.limits.deadline = DEADLINE;
-    let now = match text("now") {
-        Some(text) => timestamp::parse(text).ok_or_else(|| format!("{text:?} is no time"))?,
-        None => NOW,
-    };
-    Ok(ControlFlow::Continue(Case {
-        name: text("id").unwrap_or_default().to_owned(),
-        step,
-        clock: Some(now),
-        seed: 1,
-        environment: [text("tz"), text("locale"), None].map(|value| value.map(str::to_owned)),
-        input: vec![map("input")?.clone()],
-        expect,
-        span: 0..0,
-    }))
-}
-
-fn read_expectation(expected: &Json) -> Result<Expectation, String> {
-    let mut expect = Expectation::default();
-    let parts = expected.as_object().ok_or("an expectation is a map")?;
-    for (part, value) in parts {
-        match (part.as_str(), value) {
-            ("fields", Json::Object(fields)) => {
-                for (name, value) in fields {
-                    expect.fields.push((FieldReference::parse(name)?, value.clone()));
-                }
-            }
-            ("match", Json::Object(patterns)) => {
-                for (name, pattern) in patterns {
-                    let pattern = Pattern::compile(pattern.as_str().ok_or("a pattern is a text")?)?;
-                    expect.matches.push((FieldReference::parse(name)?, pattern));
-                }
-            }
-            ("absent", Json::Array(names)) => {
-                for name in names {
-                    let name = name.as_str().ok_or("a reference is a text")?;
-                    expect.absent.push(FieldReference::parse(name)?);
-                }
-            }
-            ("tags", Json::Array(tags)) => {
-                let tags = tags.iter().map(|tag| tag.as_str().map(str::to_owned));
-                expect.tags = Some(tags.collect::<Option<_>>().ok_or("tags are texts")?);
-            }
-            ("error", Json::String(error)) if error == "config" => expect.refused = true,
-            _ => return Err(format!("what is expected has an unknown part {part:?}: {value}")),
+/// Equal values of the same kind: `1` and `1.0` differ, `1.0` and `1e0` do not, nor does the order of a map's keys.
+pub(crate) fn is_same(wanted: &Json, found: &Json) -> bool {
+    match (wanted, found) {
+        (Json::Number(wanted), Json::Number(found)) => {
+            Value::from_json_number(wanted.as_str()) == Value::from_json_number(found.as_str())
         }
+        (Json::Array(wanted), Json::Array(found)) => {
+            wanted.len() == found.len()
+                && wanted.iter().zip(found).all(|(wanted, found)| is_same(wanted, found))
+        }
+        (Json::Object(wanted), Json::Object(found)) => {
+            wanted.len() == found.len()
+                && wanted.iter().all(|(key, value)| found.get(key).is_some_and(|found| is_same(value, found)))
+        }
+        _ => wanted == found,
     }
-    Ok(expect)
 }

@@ -16,8 +16,8 @@ use super::{Input, InputContext};
 use client::Service;
 use reader::Reader;
 
-pub use reader::Timing;
 pub use options::{CloudwatchLogsOptions, StartPosition, StaticCredentials, read_options};
+pub use reader::Timing;
 
 /// Opens the input: finds credentials, and what earlier runs have read.
 ///

@@ -53,12 +53,6 @@ pub(super) struct Item {
 }
 
 impl BulkBody {
-    /// The lines, uncompressed.
-    #[cfg(test)]
-    pub(super) fn bytes(&self) -> &Bytes {
-        &self.bytes
-    }
-
     /// A body of some of the items; they come in the same order.
     pub(super) fn part(&self, items: &[Item]) -> BulkBody {
         let mut bytes = Vec::with_capacity(items.iter().map(|item| item.end - item.start).sum());

@@ -180,12 +180,6 @@ impl Client {
         headers
     }
 
-    /// What goes with every request to the first host.
-    #[cfg(test)]
-    pub(super) fn first_headers(&self) -> HeaderMap {
-        self.headers(&self.hosts[0], &Payload::default())
-    }
-
     async fn request_to(&self, host: &Host, method: Method, path: &str, payload: &Payload) -> Result<Answer> {
         let url = host.address.request_url(path);
         let url =

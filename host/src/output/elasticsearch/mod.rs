@@ -5,8 +5,6 @@ mod actions;
 mod auth;
 mod body;
 mod client;
-#[cfg(test)]
-mod conformance;
 mod data_stream;
 #[cfg(test)]
 mod fault_tests;
