@@ -166,7 +166,6 @@ fn find_tests(places: &read::Places, arguments: &Arguments) -> Result<Vec<Test>,
     if not_applicable.len() > MOST_NOT_APPLICABLE {
         return Err(format!("more than {MOST_NOT_APPLICABLE} cases are said not to apply"));
     }
-    not_applicable.extend(places.left_out("not-yet.txt")?);
     let mut tests = Vec::new();
     for subject in SUBJECTS {
         for line in places.lines(subject)? {

@@ -51,7 +51,7 @@ fn step(what: &str, on_trap: OnFailure, on_error: OnFailure) -> FilterStep {
         on_trap,
         common: CommonOptions::default(),
         limits: Limits { deadline, memory: 64 << 20 },
-        grants: None,
+        grants: Some(vec!["patterns".to_owned()]),
         options: options.as_object().cloned().expect("a map"),
         places: Places::default(),
         span: 0..0,
@@ -147,6 +147,34 @@ fn lying_places() {
         "mixed place past the text",
     ] {
         check_break(what, "answer", "lies in no text");
+    }
+}
+
+#[test]
+fn patterns_are_misused() {
+    check_break("search past the text", "trap", "outside of the text");
+    check_break("search where nothing is", "trap", "outside of the text");
+    check_break("search within a character", "trap", "outside of the text");
+    check_break("search text that is not UTF-8", "trap", "not UTF-8");
+    check_break("search with too few lengths", "trap", "5 starts and 4 lengths");
+    check_break("replace with too few replacements", "trap", "5 texts and 4 replacements");
+    check_break("replace with nothing", "trap", "has no replacement");
+    check_break("search too much", "trap", "too many for one search");
+    check_break("use a pattern after its end", "trap", "handle");
+    check_break("replace with many floods", "memory", "bytes of memory");
+    check_break("loop in a search", "deadline", "deadline");
+    check_break("loop in searches of an automaton", "deadline", "deadline");
+    check_break("loop in compiling", "deadline", "deadline");
+}
+
+#[test]
+fn patterns_that_are_too_much_are_errors() {
+    for what in ["patterns that are too much", "search in vain", "replace with a flood"] {
+        let mut trial = trial(what, OnFailure::DeadLetter, OnFailure::Tag);
+        let started = Instant::now();
+        let processed = trial.chain.process(trial.batch(&EVENTS)).expect("no break");
+        assert_eq!(trial.messages(&processed.batch), EVENTS, "{what}: {:?}", trial.filter.counts.reasons());
+        assert!(started.elapsed() < Duration::from_secs(5), "{what} took {:?}", started.elapsed());
     }
 }
 
@@ -348,7 +376,7 @@ fn what_was_not_granted_is_named() {
         "{:#}",
         HOSTILE.engine.describe(&Component::File(HOSTILE.wishful.clone())).expect_err("refused")
     );
-    assert!(message.contains("imports weir:filter/patterns@0.1.0, which this version"), "{message}");
+    assert!(message.contains("imports weir:filter/tables@0.2.0, which this version"), "{message}");
 
     let problems = |component: &Component, grants: Option<Vec<String>>| {
         let options = serde_json::json!({"source": "ip", "target": "geo", "database": "demo:addresses"});

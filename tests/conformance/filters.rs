@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use weir::config::cases::{Case, Expectation};
 use weir::config::{Component, filter_from_json};
-use weir::event::condition::{Pattern, evaluate, parse};
-use weir::event::{Batch, FieldReference, put_example};
+use weir::event::condition::{evaluate, parse};
+use weir::event::{Batch, FieldReference, Pattern, put_example};
 use weir::filter::{Engine, run_case};
 use weir_filter::timestamp;
 

@@ -1,10 +1,11 @@
 //! The mutate filter: renames, converts, replaces, splits, joins, merges and copies fields. This module reads the
-//! options into a list of operations; what each does is in `operation`.
+//! options into lists of operations; what each does is in `operation`, what `gsub` does in `substitution`.
 
 mod convert;
 mod number;
 mod operation;
 mod ruby;
+mod substitution;
 mod text;
 
 use serde_json::Value as Json;
@@ -16,10 +17,15 @@ use weir_filter::{
 
 use crate::convert::Type;
 use crate::operation::{LetterCase, Name, Operation, name};
+use crate::substitution::Substitutions;
 
 /// The mutate filter.
 pub struct Mutate {
-    operations: Vec<Operation>,
+    /// What runs before `gsub`.
+    before: Vec<Operation>,
+    substitutions: Substitutions,
+    /// What runs after it; without `gsub`, nothing.
+    after: Vec<Operation>,
 }
 
 impl Filter for Mutate {
@@ -40,25 +46,53 @@ impl Filter for Mutate {
         }
         let tag = options.text("tag_on_failure").unwrap_or("_mutate_error");
         plan.failure_tags(&[tag.to_owned()]);
-        let operations = read_operations(options, plan, &mut problems);
-        problems.into_result(Mutate { operations })
+        let mut before = first_operations(options, plan, &mut problems);
+        let substitutions = Substitutions::read(options, plan, &mut problems);
+        let mut after = last_operations(options, plan);
+        if substitutions.is_empty() {
+            before.append(&mut after);
+        }
+        problems.into_result(Mutate { before, substitutions, after })
     }
 
     fn filter(&mut self, event: &mut Event<'_>) -> Result<Outcome, Failure> {
-        for operation in &self.operations {
-            operation.run(event)?;
-        }
-        Ok(Outcome::Matched)
+        run_all(&self.before, event)
     }
 
     fn filter_batch(&mut self, step: u32, events: &mut Events<'_>) {
-        if self.operations.is_empty() {
+        if !self.substitutions.is_empty() {
+            self.filter_with_substitutions(events);
+        } else if self.before.is_empty() {
             let all = RowMask::all(events.len());
             events.matched(&all);
-            return;
+        } else {
+            events.for_each(|event| self.filter_step(step, event));
         }
-        events.for_each(|event| self.filter_step(step, event));
     }
+}
+
+impl Mutate {
+    /// `gsub` works on all events at once, the operations before and after it on one after the other.
+    fn filter_with_substitutions(&mut self, events: &mut Events<'_>) {
+        let mut failures: Vec<Option<Failure>> = (0..events.len())
+            .map(|row| events.event(row, |event| run_all(&self.before, event)).err())
+            .collect();
+        self.substitutions.run(events, &mut failures);
+        for (row, failure) in failures.into_iter().enumerate() {
+            let result = match failure {
+                Some(failure) => Err(failure),
+                None => events.event(row, |event| run_all(&self.after, event)),
+            };
+            events.settle(row, result);
+        }
+    }
+}
+
+fn run_all(operations: &[Operation], event: &mut Event<'_>) -> Result<Outcome, Failure> {
+    for operation in operations {
+        operation.run(event)?;
+    }
+    Ok(Outcome::Matched)
 }
 
 weir_filter::export!(Mutate);
@@ -80,6 +114,11 @@ const OPTIONS: &[OptionDescription] = &[
         "convert",
         "Types of fields: string, integer, float, boolean, integer_eu, float_eu",
         "convert = { bytes = \"integer\" }",
+    ),
+    list(
+        "gsub",
+        "Fields, patterns and replacements, three by three: what matches in a text is replaced",
+        "gsub = [\"path\", \"/\", \"_\", \"message\", \"[\\\\?#-]\", \".\"]",
     ),
     list("uppercase", "Fields whose texts become upper case", "uppercase = [\"method\"]"),
     list(
@@ -129,8 +168,8 @@ fn is_ecs_mode(text: &str) -> bool {
     text == "disabled" || matches!(version.as_bytes(), [b'1'..=b'9'] | [b'1'..=b'9', b'0'..=b'9'])
 }
 
-/// The operations that are set, in Logstash's order.
-fn read_operations(options: &Options, plan: &mut Plan, problems: &mut Problems) -> Vec<Operation> {
+/// The operations that are set and run before `gsub`, in Logstash's order.
+fn first_operations(options: &Options, plan: &mut Plan, problems: &mut Problems) -> Vec<Operation> {
     let mut operations = Vec::new();
     for (field, value) in options.map("coerce") {
         operations
@@ -157,6 +196,12 @@ fn read_operations(options: &Options, plan: &mut Plan, problems: &mut Problems) 
             ),
         }
     }
+    operations
+}
+
+/// Those that run after it.
+fn last_operations(options: &Options, plan: &mut Plan) -> Vec<Operation> {
+    let mut operations = Vec::new();
     let letter_cases: [(&str, LetterCase); 3] =
         [("uppercase", text::uppercase), ("capitalize", text::capitalize), ("lowercase", text::lowercase)];
     for (option, change) in letter_cases {

@@ -3,25 +3,59 @@
 #[path = "../../../tests/conformance/native.rs"]
 mod native;
 
-use weir_filter::{Environment, Filter, Options};
+#[allow(dead_code, unreachable_pub, reason = "the host uses all of it")]
+#[path = "../../../host/src/event/pattern/mod.rs"]
+mod pattern;
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use pattern::{Budget, Found, NotReplaced, Replacement};
+use weir_filter::native::PatternFunctions;
 use weir_mutate::Mutate;
 
 #[test]
 fn cases() {
-    let mut cases = native::read_cases("mutate.jsonl");
+    install_patterns();
+    let cases = native::read_cases("mutate.jsonl");
     assert_eq!(cases.len(), 376);
-    cases.retain(|case| case.config.get("gsub").is_none());
-    assert_eq!(cases.len(), 376 - 39);
     native::check_all::<Mutate>(&cases);
 }
 
-/// Until it is there: refused, and said so.
-#[test]
-fn gsub_is_refused() {
-    let options = r#"{"gsub": ["a", "b", "c"]}"#;
-    let (_, problems) =
-        Options::read(options, Mutate::OPTIONS, Environment::default()).expect("nothing else is wrong");
-    assert!(problems.iter().any(|problem| problem.pointer == "/gsub"), "{problems:?}");
+/// The host's engine, as the kernel runs it.
+fn install_patterns() {
+    weir_filter::native::install_patterns(Rc::new(|pattern| {
+        let pattern = pattern::Pattern::compile(pattern)?;
+        Ok(Rc::new(HostPattern(pattern)) as Rc<dyn PatternFunctions>)
+    }));
+}
+
+struct HostPattern(pattern::Pattern);
+
+impl PatternFunctions for HostPattern {
+    fn names(&self) -> Vec<String> {
+        self.0.names().map(str::to_owned).collect()
+    }
+
+    fn captures(&self, text: &str) -> Result<Option<Vec<Option<Range<usize>>>>, String> {
+        let mut budget = Budget::new(pattern::Pattern::steps(text.len()), None);
+        let mut found = Found::default();
+        match self.0.find(text, 0, &mut budget, &mut found) {
+            Ok(matches) => Ok(matches.then(|| found.groups().to_vec())),
+            Err(_) => Err(pattern::TOO_MANY_STEPS.to_owned()),
+        }
+    }
+
+    fn replace_all(&self, text: &str, replacement: &str) -> Result<Option<String>, String> {
+        let mut budget = Budget::new(pattern::Pattern::steps(text.len()), None);
+        let (replacement, mut found, mut new) =
+            (Replacement::parse(replacement), Found::default(), String::new());
+        match self.0.replace_all(text, &replacement, 8 << 20, &mut budget, &mut found, &mut new) {
+            Ok(matches) => Ok(matches.then_some(new)),
+            Err(NotReplaced::Text(error)) => Err(error),
+            Err(NotReplaced::Deadline) => Err("there is no deadline".to_owned()),
+        }
+    }
 }
 
 /// What field references and templates mean is tried through mutate, as it has both.

@@ -10,3 +10,10 @@ wit_bindgen::generate!({
 
 pub use exports::weir::filter::filter as exported;
 pub use weir::filter::columns;
+
+#[expect(clippy::derivable_impls, reason = "the type is generated")]
+impl Default for columns::Texts {
+    fn default() -> Self {
+        columns::Texts { starts: Vec::new(), lens: Vec::new() }
+    }
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::boundary::columns::{Cell, Column, Texts};
+use crate::boundary::weir::filter::patterns::{Found as FoundInTexts, Replaced as ReplacedTexts};
 use crate::host::Level;
 use crate::incoming::{KERNEL_PLACE, NO_VALUE};
 
@@ -21,8 +22,8 @@ pub trait PatternFunctions {
     fn names(&self) -> Vec<String>;
     /// The places of its groups in a text, if it matches.
     fn captures(&self, text: &str) -> Result<Option<Vec<Option<std::ops::Range<usize>>>>, String>;
-    /// Every match replaced.
-    fn replace_all(&self, text: &str, replacement: &str) -> Result<String, String>;
+    /// The text with every match replaced; `None` if there is no match.
+    fn replace_all(&self, text: &str, replacement: &str) -> Result<Option<String>, String>;
 }
 
 #[derive(Default)]
@@ -179,42 +180,51 @@ impl NativePattern {
         self.0.names()
     }
 
-    pub(crate) fn captures(&self, input: &Texts, text: &str) -> Result<Vec<Texts>, String> {
+    pub(crate) fn captures(&self, input: &Texts, text: &str) -> FoundInTexts {
         let rows = input.lens.len();
-        let mut groups: Vec<Texts> = Vec::new();
+        let mut found = FoundInTexts { groups: Vec::new(), errors: Vec::new() };
         for (row, (start, length)) in input.starts.iter().zip(&input.lens).enumerate() {
             let Some(part) = place(text, *start, *length) else { continue };
-            let Some(captures) = self.0.captures(part)? else { continue };
-            while groups.len() < captures.len() {
-                groups.push(Texts { starts: vec![0; rows], lens: vec![NO_VALUE; rows] });
+            let captures = match self.0.captures(part) {
+                Ok(captures) => captures.unwrap_or_default(),
+                Err(error) => {
+                    found.errors.push((row as u32, error));
+                    continue;
+                }
+            };
+            while found.groups.len() < captures.len() {
+                found.groups.push(Texts { starts: vec![0; rows], lens: vec![NO_VALUE; rows] });
             }
-            for (group, range) in groups.iter_mut().zip(captures) {
+            for (group, range) in found.groups.iter_mut().zip(captures) {
                 if let Some(range) = range {
                     group.starts[row] = start + range.start as u32;
                     group.lens[row] = range.len() as u32;
                 }
             }
         }
-        Ok(groups)
+        found
     }
 
-    pub(crate) fn replace_all(
-        &self,
-        input: &Texts,
-        text: &str,
-        replacement: &str,
-    ) -> Result<(String, Texts), String> {
-        let rows = input.lens.len();
-        let mut answer = String::new();
-        let mut places = Texts { starts: vec![0; rows], lens: vec![NO_VALUE; rows] };
+    pub(crate) fn replace_all(&self, input: &Texts, text: &str, replacements: &Texts) -> ReplacedTexts {
+        let mut replaced = ReplacedTexts { text: Vec::new(), places: input.clone(), errors: Vec::new() };
         for (row, (start, length)) in input.starts.iter().zip(&input.lens).enumerate() {
             let Some(part) = place(text, *start, *length) else { continue };
-            let replaced = self.0.replace_all(part, replacement)?;
-            places.starts[row] = answer.len() as u32;
-            places.lens[row] = replaced.len() as u32;
-            answer.push_str(&replaced);
+            let replacement =
+                place(text, replacements.starts[row], replacements.lens[row]).unwrap_or_default();
+            match self.0.replace_all(part, replacement) {
+                Ok(None) => {}
+                Ok(Some(new)) => {
+                    replaced.places.starts[row] = (text.len() + replaced.text.len()) as u32;
+                    replaced.places.lens[row] = new.len() as u32;
+                    replaced.text.extend(new.as_bytes());
+                }
+                Err(error) => {
+                    replaced.places.lens[row] = NO_VALUE;
+                    replaced.errors.push((row as u32, error));
+                }
+            }
         }
-        Ok((answer, places))
+        replaced
     }
 }
 

@@ -30,7 +30,7 @@ use super::problem::{Problems, SourceFile};
 use super::secrets::Secrets;
 use super::section::{Section, Shared};
 use super::tree;
-use crate::event::condition::Pattern;
+use crate::event::Pattern;
 
 /// A file of cases.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ mod example;
 pub mod fields;
 mod lists;
 mod names;
+pub mod pattern;
 mod row_set;
 pub mod sprintf;
 
@@ -16,5 +17,6 @@ pub use batch::{Batch, Cell, Identity, Kind};
 pub use document::Documents;
 pub use example::put_example;
 pub use names::{FieldId, FieldNames};
+pub use pattern::Pattern;
 pub use row_set::RowSet;
 pub use weir_filter::{FieldReference, Value};

@@ -12,7 +12,8 @@ use super::guest_state::GuestState;
 const FILTER: &str = "weir:filter/filter@0.1.0";
 
 /// Interfaces that need a grant, and the grant's name.
-const KERNELS: [(&str, &str); 1] = [("weir:filter/addresses", "addresses")];
+const KERNELS: [(&str, &str); 2] =
+    [("weir:filter/addresses", "addresses"), ("weir:filter/patterns", "patterns")];
 
 /// A component's compiled code.
 pub(super) struct FilterCode {

@@ -1,5 +1,5 @@
-//! What the host keeps for one instance: how much memory it may have, what it asked of the host, its open databases and
-//! the texts that kernels handed it.
+//! What the host keeps for one instance: how much memory and time it may have, what it asked of the host, its open
+//! databases and patterns, and the texts that kernels handed it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,7 +12,9 @@ use wasmtime::component::ResourceTable;
 use super::addresses::{Databases, KernelTexts};
 use super::counts::FilterCounts;
 use super::definition::{ChainEnvironment, Clock, Randomness};
+use super::patterns::MOST_PATTERNS;
 use crate::config::Limits;
+use crate::event::pattern::Found;
 
 /// The most databases that one filter may hold open.
 const MOST_DATABASES: usize = 16;
@@ -27,6 +29,8 @@ pub(super) struct GuestState {
     pub(super) filter: Arc<str>,
     pub(super) limits: MemoryLimits,
     pub(super) deadline: Duration,
+    /// When the call under way must end. The engine ends a guest then; what the host does for it must look itself.
+    pub(super) ends: Instant,
     pub(super) counts: Arc<FilterCounts>,
     pub(super) environment: Arc<ChainEnvironment>,
     pub(super) shared_databases: Arc<Databases>,
@@ -34,6 +38,9 @@ pub(super) struct GuestState {
     pub(super) configuring: bool,
     pub(super) databases: ResourceTable,
     pub(super) kernel_texts: KernelTexts,
+    pub(super) patterns: ResourceTable,
+    /// What the last search found; kept, as making it anew costs.
+    pub(super) found: Found,
     /// The time of the batch under way, in nanoseconds since 1970.
     pub(super) now: i64,
     random: Option<StdRng>,
@@ -54,17 +61,22 @@ impl GuestState {
         };
         let mut databases = ResourceTable::new();
         databases.set_max_capacity(MOST_DATABASES);
+        let mut patterns = ResourceTable::new();
+        patterns.set_max_capacity(MOST_PATTERNS);
         let now = time_of(environment.clock);
         GuestState {
             filter,
             limits: MemoryLimits::new(limits.memory),
             deadline: limits.deadline,
+            ends: Instant::now(),
             counts,
             environment,
             shared_databases,
             configuring: false,
             databases,
             kernel_texts: KernelTexts::default(),
+            patterns,
+            found: Found::default(),
             now,
             random,
             log: LogAllowance::default(),

@@ -1,4 +1,4 @@
-//! What guests may call: the interfaces `host` and `addresses` of wit/filter.wit. A guest's arguments are checked here; a
+//! What guests may call: the interfaces `host`, `addresses` and `patterns` of wit/filter.wit. A guest's arguments are checked here; a
 //! bad one ends the call with an error or a trap, never the host.
 
 use anyhow::Result;
@@ -8,6 +8,7 @@ use wasmtime::component::{Linker, Resource, ResourceType};
 use super::addresses::OpenDatabase;
 use super::guest_state::GuestState;
 use super::interface::{Column, Level, Texts};
+use super::patterns;
 
 /// The most random bytes that one call gives (wit/filter.wit).
 const MOST_RANDOM_BYTES: u32 = 65_536;
@@ -62,6 +63,7 @@ pub(super) fn linker(engine: &wasmtime::Engine) -> Result<Linker<GuestState>> {
             Ok((answer,))
         },
     )?;
+    patterns::link(&mut linker)?;
     Ok(linker)
 }
 

@@ -2,7 +2,7 @@
 //! called again; making a new one and trying again is left to `chain`.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use wasmtime::component::{ComponentExportIndex, Func};
@@ -155,6 +155,7 @@ fn function(
 
 fn set_deadline(store: &mut Store<GuestState>, deadline: Duration) {
     // A tick may come at once, so one more is given.
+    store.data_mut().ends = Instant::now() + deadline;
     let ticks = deadline.as_nanos().div_ceil(TICK.as_nanos()) + 1;
     store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX / 2).min(u64::MAX / 2));
 }

@@ -75,6 +75,21 @@ pub(super) enum Column {
     Mixed(Vec<(u32, MixedCell)>),
 }
 
+#[derive(ComponentType, Lower, Debug)]
+#[component(record)]
+pub(super) struct Found {
+    pub(super) groups: Vec<Texts>,
+    pub(super) errors: Vec<(u32, String)>,
+}
+
+#[derive(ComponentType, Lower, Debug)]
+#[component(record)]
+pub(super) struct Replaced {
+    pub(super) text: Vec<u8>,
+    pub(super) places: Texts,
+    pub(super) errors: Vec<(u32, String)>,
+}
+
 pub(super) type OtherColumn = (Vec<String>, Column);
 
 #[derive(ComponentType, Lower)]

@@ -29,6 +29,7 @@ mod host_functions;
 mod instance;
 mod interface;
 mod passage;
+mod patterns;
 mod places;
 mod plan;
 mod run_case;

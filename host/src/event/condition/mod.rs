@@ -8,11 +8,10 @@
 mod columns;
 mod evaluate;
 mod parse;
-mod pattern;
 
+use super::pattern::Pattern;
 pub use evaluate::{Selection, evaluate};
 pub use parse::parse;
-pub use pattern::Pattern;
 
 use weir_filter::FieldReference;
 

@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 
 mod bindings {
-    wit_bindgen::generate!({ path: "../../../wit", world: "basic" });
+    wit_bindgen::generate!({ path: "../../../wit", world: "with-kernels" });
     use super::Hostile;
     export!(Hostile);
 }
@@ -15,6 +15,7 @@ use bindings::exports::weir::filter::filter::{
 };
 use bindings::weir::filter::columns::{Answer, Batch, Cell, Column, Numbers, Outcome, Texts, Verdict};
 use bindings::weir::filter::host;
+use bindings::weir::filter::patterns::Pattern;
 
 thread_local! { static WHAT: RefCell<String> = const { RefCell::new(String::new()) }; }
 
@@ -216,6 +217,75 @@ impl Guest for Hostile {
             "ask for a gigabyte of random bytes" => {
                 host::random(1 << 30);
             }
+            // Patterns.
+            "search past the text" => search(b"abc", 2, 2),
+            "search where nothing is" => search(b"abc", u32::MAX, u32::MAX - 1),
+            "search within a character" => search("é".as_bytes(), 1, 1),
+            "search text that is not UTF-8" => search(&[0xff], 0, 1),
+            "search with too few lengths" => {
+                compile("a").captures(&Texts { starts: vec![0; 5], lens: vec![0; 4] }, b"abc");
+            }
+            "replace with too few replacements" => {
+                compile("a").replace_all(&places(5, 0, 1), b"abc", &places(4, 0, 1));
+            }
+            "replace with nothing" => {
+                compile("a").replace_all(&places(1, 0, 1), b"abc", &places(1, 0, u32::MAX));
+            }
+            "search too much" => {
+                compile("(a)").captures(&places(1 << 20, 0, 1), b"abc");
+            }
+            "use a pattern after its end" => {
+                let pattern = compile("a");
+                let handle = pattern.handle();
+                drop(pattern);
+                // SAFETY: none; that is what is tried.
+                #[expect(unsafe_code, reason = "a guest may be written in anything")]
+                let pattern = unsafe { Pattern::from_handle(handle) };
+                pattern.names();
+            }
+            "replace with a flood" => {
+                let text = vec![b'a'; 1 << 20];
+                let flood = compile("");
+                let replaced = flood.replace_all(&places(1, 0, 1 << 20), &text, &places(1, 0, 1 << 20));
+                assert!(replaced.errors.len() == 1 && replaced.text.is_empty(), "it is an error of the text");
+                answer.verdicts = vec![verdict(Outcome::Matched, rows)];
+            }
+            "replace with many floods" => {
+                let text = vec![b'a'; 1 << 20];
+                compile("a$").replace_all(&places(100, 0, 1 << 20), &text, &places(100, 0, 1 << 20));
+            }
+            "patterns that are too much" => {
+                let too_much = [
+                    "((a{1000}b){1000}c){1000}",
+                    "(((a|b){1000}){1000}){1000}",
+                    &"(".repeat(10_000),
+                    &"a".repeat(1 << 20),
+                ];
+                assert!(
+                    too_much.into_iter().all(|pattern| Pattern::compile(pattern).is_err()),
+                    "they are refused"
+                );
+                let held: Vec<Pattern> = (0..1000).map_while(|_| Pattern::compile("a").ok()).collect();
+                assert!(held.len() == 256, "no more are given");
+                drop(held);
+                compile("a");
+                answer.verdicts = vec![verdict(Outcome::Matched, rows)];
+            }
+            "search in vain" => {
+                let text = vec![b'a'; 100_000];
+                let found = compile(IN_VAIN).captures(&places(1, 0, 100_000), &text);
+                assert!(found.errors.len() == 1, "it is given up, and it alone");
+                answer.verdicts = vec![verdict(Outcome::Matched, rows)];
+            }
+            "loop in a search" => {
+                compile(IN_VAIN).captures(&places(100_000, 0, 1 << 20), &vec![b'a'; 1 << 20]);
+            }
+            "loop in searches of an automaton" => {
+                compile("[a-q][^u-z]{13}x").captures(&places(1 << 19, 0, 1 << 20), &vec![b'a'; 1 << 20]);
+            }
+            "loop in compiling" => loop {
+                compile("(?:[a-z]b){3000}");
+            },
             "flood the log" => {
                 for number in 0..100_000 {
                     host::log(host::Level::Info, &format!("message {number}\nweir: forged line"));
@@ -245,6 +315,21 @@ impl Guest for Hostile {
     fn restore(_state_version: u32, _state: Vec<u8>) -> Result<(), String> {
         Ok(())
     }
+}
+
+/// Takes more steps than there are.
+const IN_VAIN: &str = "(?=a)(a|aa)+\\z(?<!a)";
+
+fn compile(pattern: &str) -> Pattern {
+    Pattern::compile(pattern).expect("it compiles")
+}
+
+fn places(rows: usize, start: u32, length: u32) -> Texts {
+    Texts { starts: vec![start; rows], lens: vec![length; rows] }
+}
+
+fn search(text: &[u8], start: u32, length: u32) {
+    compile("b").captures(&places(1, start, length), text);
 }
 
 fn nothing() -> Answer {
