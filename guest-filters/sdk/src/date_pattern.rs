@@ -1,5 +1,6 @@
 //! Printing times by a pattern: Joda's letters (`%{+YYYY.MM.dd}`) and java.time's (`%{{yyyy-MM-dd}}`), in UTC, with English
-//! names. Weeks are ISO 8601's. Reading times, zones and other languages are left to the filters that know them.
+//! names. Joda's weeks are ISO 8601's; java.time's are those of its English locale, which begin on Sunday and of which the
+//! first holds January 1st. Reading times, zones and other languages are left to the filters that know them.
 
 use crate::timestamp::{Civil, SECOND, day_of_date};
 
@@ -32,14 +33,17 @@ enum Number {
     Year,
     YearOfEra,
     WeekYear,
+    SundayWeekYear,
     Quarter,
     Month,
     Week,
-    WeekOfMonth,
+    SundayWeek,
+    SundayWeekOfMonth,
     DayOfYear,
     Day,
     WeekdayOfMonth,
     Weekday,
+    WeekdayFromSunday,
     Hour,
     HourOfHalf,
     ClockHour,
@@ -66,6 +70,8 @@ enum Name {
     Quarter,
     QuarterFull,
     Half,
+    DayPeriod,
+    DayPeriodNarrow,
 }
 
 const MONTHS: [&str; 12] = [
@@ -96,6 +102,7 @@ impl DatePattern {
                 Piece::Literal(text) => Item::Literal(text),
                 Piece::Letters(letter, count) => joda_item(letter, count)
                     .ok_or_else(|| format!("{letter:?} has no meaning in the date pattern {pattern:?}"))?,
+                Piece::Bracket => continue,
             };
             items.push(item);
         }
@@ -118,7 +125,12 @@ impl DatePattern {
                 Piece::Letters(letter, count) => java_item(letter, count).ok_or_else(|| {
                     format!("{letter:?} has no meaning {count} times in the date pattern {pattern:?}")
                 })?,
+                _ if pad.is_some() => {
+                    return Err(format!("'p' stands before no letter in the date pattern {pattern:?}"));
+                }
                 Piece::Literal(text) => Item::Literal(text),
+                // An optional part is always there when a time is printed.
+                Piece::Bracket => continue,
             };
             items.push(match pad.take() {
                 Some(width) => Item::Padded(width, Box::new(item)),
@@ -132,23 +144,30 @@ impl DatePattern {
     }
 
     /// Writes a time, in nanoseconds since 1970-01-01T00:00:00Z, at the end of `text`.
-    pub fn write(&self, nanoseconds: i64, text: &mut String) {
+    ///
+    /// # Errors
+    /// If a part is longer than the width to which `p` is to fill it.
+    pub fn write(&self, nanoseconds: i64, text: &mut String) -> Result<(), String> {
         let civil = Civil::from_nanoseconds(nanoseconds);
         for item in &self.items {
-            write_item(item, &civil, text);
+            write_item(item, &civil, text)?;
         }
+        Ok(())
     }
 }
 
 enum Piece {
     Literal(String),
     Letters(char, usize),
+    /// The beginning or end of an optional part.
+    Bracket,
 }
 
 /// Cuts a pattern into runs of letters and what stands between them.
 fn pieces(pattern: &str, strict: bool) -> Result<Vec<Piece>, String> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
+    let mut open_brackets = 0_usize;
     let mut letters = pattern.chars().peekable();
     while let Some(letter) = letters.next() {
         if letter.is_ascii_alphabetic() {
@@ -182,7 +201,13 @@ fn pieces(pattern: &str, strict: bool) -> Result<Vec<Piece>, String> {
         } else if strict && matches!(letter, '{' | '}' | '#') {
             return Err(format!("{letter:?} has no meaning in the date pattern {pattern:?}"));
         } else if strict && matches!(letter, '[' | ']') {
-            // An optional part is always there when a time is printed.
+            let opened = if letter == '[' { Some(open_brackets + 1) } else { open_brackets.checked_sub(1) };
+            open_brackets =
+                opened.ok_or_else(|| format!("the date pattern {pattern:?} has a ']' without a '['"))?;
+            if !literal.is_empty() {
+                pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+            }
+            pieces.push(Piece::Bracket);
         } else {
             literal.push(letter);
         }
@@ -231,7 +256,12 @@ fn joda_item(letter: char, count: usize) -> Option<Item> {
 fn java_item(letter: char, count: usize) -> Option<Item> {
     let literal = |text: &str| Item::Literal(text.to_owned());
     let up_to = |most: usize, number| (count <= most).then_some(Item::Number(number, count));
-    let year = |number| if count == 2 { Item::TwoDigits(number) } else { Item::Number(number, count) };
+    // Java's own limits: a table of it ends at ten digits, and is not asked from nineteen on.
+    let year = |number, most: usize| match count {
+        2 => Some(Item::TwoDigits(number)),
+        11..=18 => None,
+        _ => (count <= most).then_some(Item::Number(number, count)),
+    };
     let named = |short, full, narrow| match count {
         3 => Some(Item::Name(short)),
         4 => Some(Item::Name(full)),
@@ -242,25 +272,28 @@ fn java_item(letter: char, count: usize) -> Option<Item> {
         ('G', 1..=3) => Some(Item::Name(Name::Era)),
         ('G', 4) => Some(Item::Name(Name::EraFull)),
         ('G', 5) => Some(Item::Name(Name::EraNarrow)),
-        ('u', _) => Some(year(Number::Year)),
-        ('y', _) => Some(year(Number::YearOfEra)),
-        ('Y', _) => Some(year(Number::WeekYear)),
+        ('u', _) => year(Number::Year, 19),
+        ('y', _) => year(Number::YearOfEra, 19),
+        ('Y', _) => year(Number::SundayWeekYear, usize::MAX),
         ('Q' | 'q', 1 | 2) => Some(Item::Number(Number::Quarter, count)),
         ('Q' | 'q', 3) => Some(Item::Name(Name::Quarter)),
         ('Q' | 'q', 4) => Some(Item::Name(Name::QuarterFull)),
         ('Q' | 'q', 5) => Some(Item::Number(Number::Quarter, 1)),
         ('M' | 'L', 1 | 2) => Some(Item::Number(Number::Month, count)),
         ('M' | 'L', _) => named(Name::Month, Name::MonthFull, Name::MonthNarrow),
-        ('w', _) => up_to(2, Number::Week),
-        ('W', _) => up_to(1, Number::WeekOfMonth),
+        ('w', _) => up_to(2, Number::SundayWeek),
+        ('W', _) => up_to(1, Number::SundayWeekOfMonth),
         ('D', _) => up_to(3, Number::DayOfYear),
         ('d', _) => up_to(2, Number::Day),
+        // The week, as since Java 19; before it was the day, counted within weeks that begin with the month.
         ('F', _) => up_to(1, Number::WeekdayOfMonth),
-        ('g', _) => Some(Item::Number(Number::ModifiedJulianDay, count)),
+        ('g', _) => up_to(19, Number::ModifiedJulianDay),
         ('E', 1 | 2) => Some(Item::Name(Name::Weekday)),
-        ('e', 1 | 2) | ('c', 1) => Some(Item::Number(Number::Weekday, count)),
+        ('e', 1 | 2) | ('c', 1) => Some(Item::Number(Number::WeekdayFromSunday, count)),
         ('E' | 'e' | 'c', _) => named(Name::Weekday, Name::WeekdayFull, Name::WeekdayNarrow),
         ('a', 1) => Some(Item::Name(Name::Half)),
+        ('B', 1 | 4) => Some(Item::Name(Name::DayPeriod)),
+        ('B', 5) => Some(Item::Name(Name::DayPeriodNarrow)),
         ('h', _) => up_to(2, Number::ClockHourOfHalf),
         ('H', _) => up_to(2, Number::Hour),
         ('k', _) => up_to(2, Number::ClockHour),
@@ -268,9 +301,9 @@ fn java_item(letter: char, count: usize) -> Option<Item> {
         ('m', _) => up_to(2, Number::Minute),
         ('s', _) => up_to(2, Number::Second),
         ('S', 1..=9) => Some(Item::Fraction { digits: count, real: 9 }),
-        ('A', _) => Some(Item::Number(Number::MillisecondOfDay, count)),
-        ('n', _) => Some(Item::Number(Number::Nanosecond, count)),
-        ('N', _) => Some(Item::Number(Number::NanosecondOfDay, count)),
+        ('A', _) => up_to(19, Number::MillisecondOfDay),
+        ('n', _) => up_to(19, Number::Nanosecond),
+        ('N', _) => up_to(19, Number::NanosecondOfDay),
         ('V', 2) | ('z', 1..=4) | ('v', 1 | 4) | ('X', 1..=5) | ('Z', 5) => Some(literal("Z")),
         ('O', 1 | 4) | ('Z', 4) => Some(literal("GMT")),
         ('x', 1) => Some(literal("+00")),
@@ -280,7 +313,7 @@ fn java_item(letter: char, count: usize) -> Option<Item> {
     }
 }
 
-fn write_item(item: &Item, civil: &Civil, text: &mut String) {
+fn write_item(item: &Item, civil: &Civil, text: &mut String) -> Result<(), String> {
     match item {
         Item::Literal(literal) => text.push_str(literal),
         Item::Number(number, width) => write_number(number_of(*number, civil), *width, text),
@@ -297,11 +330,15 @@ fn write_item(item: &Item, civil: &Civil, text: &mut String) {
         }
         Item::Padded(width, item) => {
             let mut inner = String::new();
-            write_item(item, civil, &mut inner);
-            text.extend(std::iter::repeat_n(' ', width.saturating_sub(inner.chars().count())));
+            write_item(item, civil, &mut inner)?;
+            let missing = width.checked_sub(inner.chars().count());
+            let missing = missing
+                .ok_or_else(|| format!("{inner:?} is longer than the {width} that 'p' is to fill it to"))?;
+            text.extend(std::iter::repeat_n(' ', missing));
             text.push_str(&inner);
         }
     }
+    Ok(())
 }
 
 fn write_number(number: i64, width: usize, text: &mut String) {
@@ -333,19 +370,20 @@ fn number_of(number: Number, civil: &Civil) -> i64 {
         Number::Year => civil.year,
         Number::YearOfEra => year_of_era,
         Number::WeekYear => iso_week(day()).0,
+        Number::SundayWeekYear => sunday_week(day()).0,
         Number::Quarter => i64::from((civil.month - 1) / 3 + 1),
         Number::Month => i64::from(civil.month),
         Number::Week => iso_week(day()).1,
-        Number::WeekOfMonth => {
-            // The week that holds the month's first Thursday is its first.
-            let first = weekday(day_of_date(civil.year, civil.month, 1));
-            let before = if first <= 4 { first - 1 } else { first - 8 };
-            (i64::from(civil.day) - 1 + before).div_euclid(7) + 1
+        Number::SundayWeek => sunday_week(day()).1,
+        Number::SundayWeekOfMonth => {
+            let first = weekday(day_of_date(civil.year, civil.month, 1)) % 7;
+            (i64::from(civil.day) - 1 + first) / 7 + 1
         }
         Number::DayOfYear => day_of_year(),
         Number::Day => i64::from(civil.day),
         Number::WeekdayOfMonth => i64::from((civil.day - 1) / 7 + 1),
         Number::Weekday => weekday(day()),
+        Number::WeekdayFromSunday => weekday(day()) % 7 + 1,
         Number::Hour => hour,
         Number::HourOfHalf => hour % 12,
         Number::ClockHour => one_to(24, hour),
@@ -369,6 +407,13 @@ fn iso_week(day: i64) -> (i64, i64) {
     let thursday = day - weekday(day) + 4;
     let (year, _, _) = crate::timestamp::date_of_day(thursday);
     (year, (thursday - day_of_date(year, 1, 1)) / 7 + 1)
+}
+
+/// The same of weeks that begin on Sunday: the week belongs to the year of its Saturday.
+fn sunday_week(day: i64) -> (i64, i64) {
+    let saturday = day - weekday(day) % 7 + 6;
+    let (year, _, _) = crate::timestamp::date_of_day(saturday);
+    (year, (saturday - day_of_date(year, 1, 1)) / 7 + 1)
 }
 
 fn name_of(name: Name, civil: &Civil) -> &'static str {
@@ -395,70 +440,27 @@ fn name_of(name: Name, civil: &Civil) -> &'static str {
                 "PM"
             }
         }
+        Name::DayPeriod => day_period(civil),
+        Name::DayPeriodNarrow => match day_period(civil) {
+            "midnight" => "mi",
+            "noon" => "n",
+            other => other,
+        },
+    }
+}
+
+/// The parts of an English day; midnight and noon last a minute.
+fn day_period(civil: &Civil) -> &'static str {
+    match (civil.hour, civil.minute) {
+        (0, 0) => "midnight",
+        (12, 0) => "noon",
+        (6..=11, _) => "in the morning",
+        (12..=17, _) => "in the afternoon",
+        (18..=20, _) => "in the evening",
+        _ => "at night",
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::timestamp;
-
-    fn check(pattern: Result<DatePattern, String>, time: &str, expected: &str) {
-        let mut text = String::new();
-        pattern.expect("a pattern").write(timestamp::parse(time).expect("a time"), &mut text);
-        assert_eq!(text, expected, "{time}");
-    }
-
-    const TIME: &str = "2015-03-04T05:06:07.089Z";
-
-    #[test]
-    fn joda() {
-        for (pattern, expected) in [
-            ("yyyy-MM-dd'T'HH:mm:ss.SSSZ", "2015-03-04T05:06:07.089+0000"),
-            ("ZZZ ZZ z zzzz", "UTC +00:00 UTC Coordinated Universal Time"),
-            ("yy M/d", "15 3/4"),
-            ("MMM MMMM EEE EEEE", "Mar March Wed Wednesday"),
-            ("hh:mm a K k", "05:06 AM 5 5"),
-            ("D DDD e", "63 063 3"),
-            ("xxxx-'W'ww", "2015-W10"),
-            ("S SSS SSSSS", "0 089 08900"),
-            ("G CC YYYYY", "AD 20 02015"),
-            ("'it''s' ''ss''", "it's '07'"),
-            ("%ss'open", "%07open"),
-        ] {
-            check(DatePattern::joda(pattern), TIME, expected);
-        }
-        check(DatePattern::joda("xxxx.ww YYYY.ww"), "2013-12-31", "2014.01 2013.01");
-        check(DatePattern::joda("SSSSSSSSS"), "2015-03-04T05:06:07.123456789Z", "123000000");
-        check(DatePattern::joda("hh KK kk a"), "2015-03-04T12:00Z", "12 00 12 PM");
-        check(DatePattern::joda("hh kk"), "2015-03-04T00:00Z", "12 24");
-    }
-
-    #[test]
-    fn java_time() {
-        for (pattern, expected) in [
-            ("uuuu-MM-dd'T'HH:mm:ss.SSS", "2015-03-04T05:06:07.089"),
-            ("YYYY-'W'ww", "2015-W10"),
-            ("D Q QQQ QQQQ", "63 1 Q1 1st quarter"),
-            ("XXX VV xx x Z ZZZZ O", "Z Z +0000 +00 +0000 GMT GMT"),
-            ("SSSSSSSSS n", "089000000 89000000"),
-            ("LLL EEEE EEEEE GGGG", "Mar Wednesday W Anno Domini"),
-            ("yyyy[ HH]", "2015 05"),
-            ("ppppd|", "   4|"),
-            ("W F e", "1 1 3"),
-        ] {
-            check(DatePattern::java_time(pattern), TIME, expected);
-        }
-        check(DatePattern::java_time("SSSSSSSSS"), "2015-03-04T05:06:07.123456789Z", "123456789");
-    }
-
-    #[test]
-    fn refused() {
-        for pattern in ["bb", "yyyy i", "J"] {
-            assert!(DatePattern::joda(pattern).is_err(), "{pattern}");
-        }
-        for pattern in ["b", "ddd", "SSSSSSSSSS", "V", "'open", "yyyy#", "p", "OO"] {
-            assert!(DatePattern::java_time(pattern).is_err(), "{pattern}");
-        }
-    }
-}
+#[path = "date_pattern_tests.rs"]
+mod tests;

@@ -19,6 +19,8 @@ pub struct Template {
     parts: Vec<Part>,
     references: Vec<FieldReference>,
     problem: Option<String>,
+    /// A date pattern that is none; it is no matter of events without `@timestamp`.
+    date_problem: Option<String>,
     /// The fields of the references, where a plan made the template.
     pub(crate) fields: Vec<Field>,
     /// The field `@timestamp`, where a plan made the template and it is needed.
@@ -43,6 +45,7 @@ impl Template {
             parts: Vec::new(),
             references: Vec::new(),
             problem: None,
+            date_problem: None,
             fields: Vec::new(),
             timestamp: None,
         };
@@ -90,18 +93,19 @@ impl Template {
 
     /// Whether it needs the event's `@timestamp`, other than as a reference.
     pub fn needs_timestamp(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part, Part::Seconds | Part::Date(_)))
+        self.date_problem.is_some()
+            || self.parts.iter().any(|part| matches!(part, Part::Seconds | Part::Date(_)))
     }
 
     /// What is wrong with it, if anything is.
     pub fn problem(&self) -> Option<&str> {
-        self.problem.as_deref()
+        self.problem.as_deref().or(self.date_problem.as_deref())
     }
 
     /// Its text, if it is the same for every event.
     pub fn constant(&self) -> Option<&str> {
         match self.parts.as_slice() {
-            _ if self.problem.is_some() => None,
+            _ if self.problem().is_some() => None,
             [] => Some(""),
             [Part::Text(text)] => Some(text),
             _ => None,
@@ -112,7 +116,8 @@ impl Template {
     /// event's `@timestamp` if it is one, in nanoseconds since 1970; `now` the current time.
     ///
     /// # Errors
-    /// If the template has a [`Template::problem`]; the answer is that.
+    /// If the template has a [`Template::problem`] (one with a date only where there is a timestamp), or a date does not fit
+    /// its width; the answer says which.
     pub fn render<'v>(
         &self,
         text: &mut String,
@@ -121,6 +126,9 @@ impl Template {
         now: impl Fn() -> i64,
     ) -> Result<(), String> {
         if let Some(problem) = &self.problem {
+            return Err(problem.clone());
+        }
+        if let (Some(problem), Some(_)) = (&self.date_problem, timestamp) {
             return Err(problem.clone());
         }
         for part in &self.parts {
@@ -137,7 +145,7 @@ impl Template {
                 }
                 Part::Date(pattern) => {
                     if let Some(timestamp) = timestamp {
-                        pattern.write(timestamp, text);
+                        pattern.write(timestamp, text)?;
                     }
                 }
                 Part::Now => timestamp::write_text(now(), text),
@@ -158,7 +166,10 @@ impl Template {
     }
 
     fn date(&mut self, pattern: Result<DatePattern, String>) -> Option<Part> {
-        pattern.map_err(|problem| self.note(problem)).ok().map(Part::Date)
+        let noted = pattern.map_err(|problem| {
+            self.date_problem.get_or_insert(problem);
+        });
+        noted.ok().map(Part::Date)
     }
 
     fn reference(&mut self, content: &str, written: &str) -> Option<Part> {
@@ -331,6 +342,7 @@ mod tests {
         check("%{{yyyy}}-%{a}-%{+MM}", "2015-x-03");
         check("%{{TIME_NOW}}|%{{}}", "1970-01-01T00:00:01.500Z|");
         assert_eq!(render("<%{+YYYY}%{+%s}%{{yyyy}}>", None).as_deref(), Ok("<>"));
+        assert_eq!(render("<%{+bb}%{{yyyy]}}>", None).as_deref(), Ok("<>"));
         assert_eq!(render("%{+%s}", Some("1969-12-31T23:59:59.500Z")).as_deref(), Ok("-1"));
     }
 
