@@ -3,14 +3,18 @@
 
 use std::ops::Range;
 
+use super::super::tree::Value;
 use super::Section;
 use crate::event::condition::{self, Condition};
 
 impl Section {
     /// A condition. Where Logstash would decide otherwise is a warning.
     pub fn condition(&mut self, key: &str) -> Option<Condition> {
-        let text = self.text(key)?;
-        let span = self.span_of(key);
+        let node = self.node(key)?;
+        let (text, span) = match &node.value {
+            Value::Text(text) => (text.clone(), node.span),
+            _ => return self.wrong_kind(key, &node, "a text", "write it in quotes"),
+        };
         match condition::parse(&text) {
             Ok(condition) => {
                 for departure in condition.departures() {

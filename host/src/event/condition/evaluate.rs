@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use serde_json::Value as Json;
-use weir_filter::Value;
+use weir_filter::{Value, float_text, ruby_text};
 
 use super::columns::Column;
 use super::{Comparison, Condition, Expression, Operand};
@@ -156,13 +156,21 @@ impl<'a> Evaluation<'a> {
         right: &Operand,
         row: usize,
     ) -> Result<bool, String> {
-        let ordering = match (self.orderable(left, row), self.orderable(right, row)) {
-            (Orderable::Missing, _) => return Err(self.missing(left)),
-            (_, Orderable::Missing) => return Err(self.missing(right)),
+        // Logstash asks the field for its order, on whichever side it stands, and of two fields the left one.
+        let is_mirrored = matches!(right, Operand::Field(_)) && !matches!(left, Operand::Field(_));
+        let (first, second) = if is_mirrored { (right, left) } else { (left, right) };
+        let ordering = match (self.orderable(first, row), self.orderable(second, row)) {
+            (Orderable::Missing, _) => return Err(self.missing(first)),
             (Orderable::Unordered(what), _) | (_, Orderable::Unordered(what)) => {
                 return Err(format!("{what} cannot be compared with < or >"));
             }
-            (Orderable::Indifferent, _) | (_, Orderable::Indifferent) => Some(Ordering::Equal),
+            (Orderable::Indifferent, _) => Some(Ordering::Equal),
+            (_, Orderable::Missing) => return Err(self.missing(second)),
+            (_, Orderable::Indifferent) => {
+                return Err(
+                    "a null, boolean or timestamp on the right cannot be compared with < or >".to_owned()
+                );
+            }
             (Orderable::Integer(left), Orderable::Integer(right)) => Some(left.cmp(&right)),
             (Orderable::Integer(left), Orderable::Float(right)) => (left as f64).partial_cmp(&right),
             (Orderable::Float(left), Orderable::Integer(right)) => left.partial_cmp(&(right as f64)),
@@ -172,6 +180,7 @@ impl<'a> Evaluation<'a> {
                 return Err("a text cannot be compared with a number; convert the field first".to_owned());
             }
         };
+        let ordering = if is_mirrored { ordering.map(Ordering::reverse) } else { ordering };
         Ok(ordering.is_some_and(|ordering| match comparison {
             Comparison::Less => ordering.is_lt(),
             Comparison::LessOrEqual => ordering.is_le(),
@@ -236,26 +245,21 @@ impl<'a> Evaluation<'a> {
                 scalar(left).is_some_and(|constant| self.constant_within(constant, *field, row))
             }
             // Constants on both sides are compared whole: `"a" in "abc"` and `"a" in ["a", "b"]` are false, as in Logstash.
-            (_, Operand::List(_)) => false,
-            (left, right) => match (scalar(left), scalar(right)) {
-                (Some(left), Some(right)) => same_json(&left.json(), &right.json()),
-                _ => false,
-            },
+            (left, right) => same_constants(left, right),
         }
     }
 
     /// Whether the field's value, printed, is one of the list's printed elements.
     fn is_listed(&self, field: usize, elements: &[Operand], row: usize) -> bool {
-        let mut constants = elements.iter().filter_map(scalar);
         let printed = match self.get(field, row) {
             None => return false,
             Some(Found::Value(Value::Text(text))) => Cow::Borrowed(text),
             Some(Found::Value(Value::Integer(value))) => {
                 // Whole numbers print alike when they are equal, and only then.
-                return constants.any(|constant| match constant {
-                    Constant::Integer(other) => other == value,
-                    Constant::Text(text) => text == value.to_string(),
-                    Constant::Float(_) => false,
+                return elements.iter().any(|element| match element {
+                    Operand::Integer(other) => *other == value,
+                    Operand::Text(text) => *text == value.to_string(),
+                    _ => false,
                 });
             }
             Some(Found::Value(_)) => match self.whole(field, row) {
@@ -264,7 +268,10 @@ impl<'a> Evaluation<'a> {
             },
             Some(Found::Element(json)) => Cow::Owned(printed(&json)),
         };
-        constants.any(|constant| constant.printed() == printed)
+        elements.iter().any(|element| match element {
+            Operand::Text(text) => *text == printed,
+            other => printed_constant(other) == printed,
+        })
     }
 
     fn field_within(&self, left: usize, right: usize, row: usize) -> bool {
@@ -303,7 +310,7 @@ enum Orderable<'o> {
     Integer(i64),
     Float(f64),
     Text(Cow<'o, str>),
-    /// Null, booleans and timestamps: equal to anything.
+    /// Null, booleans and timestamps: equal to anything, where they are asked.
     Indifferent,
     Unordered(&'static str),
 }
@@ -339,7 +346,8 @@ impl<'o> Constant<'o> {
     fn printed(self) -> Cow<'o, str> {
         match self {
             Constant::Text(text) => Cow::Borrowed(text),
-            number => Cow::Owned(printed(&number.json())),
+            Constant::Integer(value) => Cow::Owned(value.to_string()),
+            Constant::Float(value) => Cow::Owned(printed_constant(&Operand::Float(value))),
         }
     }
 }
@@ -361,7 +369,12 @@ fn same_json(left: &Json, right: &Json) -> bool {
     match (left, right) {
         (Json::Number(left), Json::Number(right)) => match (left.as_i64(), right.as_i64()) {
             (Some(left), Some(right)) => left == right,
-            (None, None) => left.as_f64() == right.as_f64(),
+            // Beyond 64 bits, whole numbers are told apart by their digits.
+            (None, None) => match [left, right].map(|number| number.as_str().contains(['.', 'e', 'E'])) {
+                [false, false] => left == right,
+                [true, true] => left.as_f64() == right.as_f64(),
+                _ => false,
+            },
             _ => false,
         },
         (Json::Array(left), Json::Array(right)) => {
@@ -377,9 +390,57 @@ fn same_json(left: &Json, right: &Json) -> bool {
     }
 }
 
+/// Constants of the same kind with the same value; lists with the same elements.
+fn same_constants(left: &Operand, right: &Operand) -> bool {
+    match (left, right) {
+        (Operand::Text(left), Operand::Text(right)) => left == right,
+        (Operand::Integer(left), Operand::Integer(right)) => left == right,
+        (Operand::Float(left), Operand::Float(right)) => left == right,
+        (Operand::List(left), Operand::List(right)) => {
+            left.len() == right.len()
+                && left.iter().zip(right).all(|(left, right)| same_constants(left, right))
+        }
+        _ => false,
+    }
+}
+
+/// As Logstash prints a value of an event: a fraction as Ruby does, a map as Java, a list with the name of its class (so
+/// none is ever equal to one that is written in a condition), null as nothing.
 fn printed(json: &Json) -> String {
     match json {
-        Json::String(text) => text.clone(),
-        other => other.to_string(),
+        Json::Array(elements) => {
+            let elements: Vec<String> = elements.iter().map(printed).collect();
+            format!("ConvertedList{{delegate=[{}]}}", elements.join(", "))
+        }
+        Json::Object(members) => {
+            let members: Vec<String> =
+                members.iter().map(|(key, member)| format!("{key}={}", printed(member))).collect();
+            format!("{{{}}}", members.join(", "))
+        }
+        scalar => {
+            let mut text = String::new();
+            if let Some(scalar) = ruby_text::scalar_of_json(scalar) {
+                ruby_text::write(scalar, &mut text);
+            }
+            text
+        }
+    }
+}
+
+/// The same of a constant, whose fractions are Java's.
+fn printed_constant(constant: &Operand) -> String {
+    match constant {
+        Operand::Text(text) => text.clone(),
+        Operand::Integer(value) => value.to_string(),
+        Operand::Float(value) => {
+            let mut text = String::new();
+            float_text::write_java(*value, &mut text);
+            text
+        }
+        Operand::List(elements) => {
+            let elements: Vec<String> = elements.iter().map(printed_constant).collect();
+            format!("[{}]", elements.join(", "))
+        }
+        Operand::Field(_) => String::new(),
     }
 }

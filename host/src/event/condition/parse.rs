@@ -11,12 +11,22 @@ const DEEPEST: usize = 200;
 /// Expressions that may be joined without parentheses.
 const LONGEST: usize = 1000;
 
+/// What may stand between tokens; no other white space, as in Logstash.
+const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
+
 /// Parses a condition.
 ///
 /// # Errors
 /// The byte at which it cannot be read, and what was expected there.
 pub fn parse(text: &str) -> Result<Condition, (usize, String)> {
-    let mut parser = Parser { text, at: 0, depth: 0, fields: Vec::new(), departures: Vec::new() };
+    let mut parser = Parser {
+        text,
+        at: 0,
+        depth: 0,
+        fields: Vec::new(),
+        quoted_in_list: Vec::new(),
+        departures: Vec::new(),
+    };
     let expression = parser.condition()?;
     parser.space();
     if parser.at < text.len() {
@@ -30,6 +40,8 @@ struct Parser<'t> {
     at: usize,
     depth: usize,
     fields: Vec<FieldReference>,
+    /// Of the list read last, the elements with quotes and the numbers: all that a comparison looks at.
+    quoted_in_list: Vec<Operand>,
     departures: Vec<String>,
 }
 
@@ -48,13 +60,22 @@ impl<'t> Parser<'t> {
     fn condition(&mut self) -> Parsed<Expression> {
         let start = self.at;
         let mut parts = vec![self.expression()?];
+        let mut starts = vec![start];
         let mut joints = Vec::new();
         while let Some(joint) = self.joint() {
             joints.push(joint);
             if joints.len() > LONGEST {
                 return Err((start, format!("more than {LONGEST} expressions are joined")));
             }
+            self.space();
+            starts.push(self.at);
             parts.push(self.expression()?);
+        }
+        if !joints.is_empty()
+            && let Some(part) = parts.iter().position(is_constant)
+        {
+            let message = "a text, number or list alone decides nothing here; compare a field with it";
+            return Err((starts.get(part).copied().unwrap_or(start), message.to_owned()));
         }
         let lonely = joints.iter().any(|joint| matches!(joint, Joint::Nand | Joint::Xor));
         if lonely && joints.len() > 1 {
@@ -110,7 +131,12 @@ impl<'t> Parser<'t> {
     fn negation(&mut self) -> Parsed<Expression> {
         self.space();
         if self.rest().starts_with('(') {
-            return Ok(Expression::Not(Box::new(self.expression()?)));
+            let start = self.at;
+            let inner = self.expression()?;
+            if is_constant(&inner) {
+                return Err((start, "`!` takes a field or a comparison, no text, number or list".to_owned()));
+            }
+            return Ok(Expression::Not(Box::new(inner)));
         }
         if !self.rest().starts_with('[') {
             return Err(self.expected("`(` or a field after `!`, as in `!(\"x\" in [y])`"));
@@ -130,25 +156,28 @@ impl<'t> Parser<'t> {
 
     fn relation(&mut self) -> Parsed<Expression> {
         let start = self.at;
-        let call_before = self.at;
+        self.quoted_in_list.clear();
         let left = self.operand()?;
+        let left_quoted = std::mem::take(&mut self.quoted_in_list);
         let after = self.at;
         self.space();
         if self.word("in") {
             return self.membership(left, start, false);
         }
         if self.is_word("not") {
-            // Logstash's grammar takes blanks between the two words, and no line end.
-            self.take("not");
-            let blanks = self.rest().len() - self.rest().trim_start_matches([' ', '\t']).len();
-            self.at += blanks;
-            if blanks == 0 || !self.word("in") {
-                return Err(self.expected("`in` after `not`, on the same line"));
+            // Logstash's grammar wants a blank directly after the word.
+            let blank = self.take("not ");
+            self.space();
+            if !blank || !self.word("in") {
+                return Err(self.expected("`in` after `not` and a blank"));
             }
             return self.membership(left, start, true);
         }
         for (operator, negated) in [("=~", false), ("!~", true)] {
             if self.take(operator) {
+                if !matches!(left, Operand::Field(_) | Operand::Text(_)) {
+                    return Err((start, "only a field or a text is matched against a pattern".to_owned()));
+                }
                 let pattern = self.pattern()?;
                 let matches = Expression::Matches(left, pattern);
                 return Ok(if negated { Expression::Not(Box::new(matches)) } else { matches });
@@ -163,17 +192,19 @@ impl<'t> Parser<'t> {
             (">", Comparison::Greater),
         ] {
             if self.take(operator) {
-                self.space();
                 let right = self.operand()?;
+                let right_quoted = std::mem::take(&mut self.quoted_in_list);
+                let left = compared(left, left_quoted, true).map_err(|message| (start, message))?;
+                let right = compared(right, right_quoted, false).map_err(|message| (start, message))?;
+                check_constants(&left, comparison, &right).map_err(|message| (start, message))?;
                 return Ok(Expression::Compare(left, comparison, right));
             }
         }
         self.at = after;
         if matches!(left, Operand::List(_)) {
-            return Err((
-                call_before,
-                "a list alone is no condition; write `[field] in [\"a\", \"b\"]`".to_owned(),
-            ));
+            self.departures.push(
+                "a list alone is always true, as in Logstash; `[field] in [\"a\", \"b\"]` asks".to_owned(),
+            );
         }
         Ok(Expression::Truth(left))
     }
@@ -205,14 +236,24 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// A list is empty, begins with a quoted text, or has a comma; all else in brackets is a field, `[0]` too.
+    /// A list is empty, begins with a quoted text or a list, or has a comma; all else in brackets is a field, `[0]` too.
     fn bracketed(&mut self) -> Parsed<Operand> {
-        let inner = self.rest().get(1..).unwrap_or_default().trim_start();
+        let inner = self.rest().get(1..).unwrap_or_default().trim_start_matches(BLANKS);
         let first = inner.split([']', '[']).next().unwrap_or_default();
-        if inner.starts_with(['"', '\'', ']']) || first.contains(',') {
-            return self.list();
+        if inner.starts_with(['"', '\'', ']', '[']) || first.contains(',') {
+            return self.bracketed_list();
         }
         self.field()
+    }
+
+    fn bracketed_list(&mut self) -> Parsed<Operand> {
+        if self.depth >= DEEPEST {
+            return Err((self.at, format!("lists are nested deeper than {DEEPEST}")));
+        }
+        self.depth += 1;
+        let list = self.list();
+        self.depth -= 1;
+        list
     }
 
     fn list(&mut self) -> Parsed<Operand> {
@@ -224,7 +265,13 @@ impl<'t> Parser<'t> {
         }
         loop {
             self.space();
-            elements.push(self.element()?);
+            let is_word =
+                self.rest().starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_');
+            let element = self.element()?;
+            if !is_word && !matches!(element, Operand::List(_)) {
+                self.quoted_in_list.push(element.clone());
+            }
+            elements.push(element);
             self.space();
             if self.take("]") {
                 return Ok(Operand::List(elements));
@@ -235,18 +282,23 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// In a list, and only there, a text may stand without quotes.
+    /// In a list, and only there, a text may stand without quotes if it has two letters or more. A list in a list is one
+    /// whatever it begins with, as a field cannot be there.
     fn element(&mut self) -> Parsed<Operand> {
         let rest = self.rest();
         let end = rest
             .find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'))
             .unwrap_or(rest.len());
         let is_word = rest.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_');
-        if is_word && !rest[end..].trim_start().starts_with('(') {
+        if is_word && end > 1 {
             self.at += end;
             return Ok(Operand::Text(rest[..end].to_owned()));
         }
-        self.operand()
+        match rest.bytes().next() {
+            Some(b'"' | b'\'' | b'-' | b'0'..=b'9') => self.operand(),
+            Some(b'[') => self.bracketed_list(),
+            _ => Err(self.expected("a quoted text, a number or a list")),
+        }
     }
 
     /// `[a][b]`: brackets directly after another, without commas inside.
@@ -271,23 +323,31 @@ impl<'t> Parser<'t> {
         })))
     }
 
-    /// Backslashes stay as they are, as in Logstash without `config.support_escapes`, but do not end the text.
+    /// Backslashes stay as they are, as in Logstash without `config.support_escapes`; one directly before a quote keeps it
+    /// from ending the text, also where it is the second of two.
     fn quoted(&mut self) -> Parsed<String> {
-        let start = self.at;
         let quote = self.rest().as_bytes().first().copied().unwrap_or(b'"');
+        self.enclosed(
+            quote,
+            "the quoted text does not end; a backslash before the quote makes it part of the text",
+        )
+    }
+
+    fn enclosed(&mut self, end: u8, endless: &str) -> Parsed<String> {
+        let start = self.at;
         let bytes = self.text.as_bytes();
         let mut at = start + 1;
         while let Some(byte) = bytes.get(at) {
-            if *byte == b'\\' {
+            if *byte == b'\\' && bytes.get(at + 1) == Some(&end) {
                 at += 2;
-            } else if *byte == quote {
+            } else if *byte == end {
                 self.at = at + 1;
                 return Ok(self.text[start + 1..at].to_owned());
             } else {
                 at += 1;
             }
         }
-        Err((start, "the quoted text does not end".to_owned()))
+        Err((start, endless.to_owned()))
     }
 
     /// `-?digits[.digits]`; a leading zero makes a whole number octal, as in Logstash.
@@ -357,20 +417,7 @@ impl<'t> Parser<'t> {
     }
 
     fn slashed(&mut self) -> Parsed<String> {
-        let start = self.at;
-        let bytes = self.text.as_bytes();
-        let mut at = start + 1;
-        while let Some(byte) = bytes.get(at) {
-            match byte {
-                b'\\' => at += 2,
-                b'/' => {
-                    self.at = at + 1;
-                    return Ok(self.text[start + 1..at].to_owned());
-                }
-                _ => at += 1,
-            }
-        }
-        Err((start, "the pattern does not end with `/`".to_owned()))
+        self.enclosed(b'/', "the pattern does not end with `/`")
     }
 
     fn rest(&self) -> &'t str {
@@ -380,7 +427,7 @@ impl<'t> Parser<'t> {
     /// Blanks, line ends and `# comments`.
     fn space(&mut self) {
         loop {
-            let trimmed = self.rest().trim_start();
+            let trimmed = self.rest().trim_start_matches(BLANKS);
             self.at = self.text.len() - trimmed.len();
             if !trimmed.starts_with('#') {
                 return;
@@ -399,7 +446,7 @@ impl<'t> Parser<'t> {
 
     fn is_word(&self, word: &str) -> bool {
         self.rest().strip_prefix(word).is_some_and(|after| {
-            !after.starts_with(|letter: char| letter.is_ascii_alphanumeric() || letter == '_')
+            !after.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_')
         })
     }
 
@@ -416,6 +463,38 @@ impl<'t> Parser<'t> {
         let found = if found.is_empty() { "the end".to_owned() } else { format!("{found:?}") };
         (self.at, format!("expected {what}, found {found}"))
     }
+}
+
+fn is_constant(expression: &Expression) -> bool {
+    matches!(expression, Expression::Truth(operand) if !matches!(operand, Operand::Field(_)))
+}
+
+/// What a comparison takes a list for: its first quoted text or number. Logstash reads one that stands left only if it is
+/// the only one there.
+fn compared(operand: Operand, quoted: Vec<Operand>, is_left: bool) -> Result<Operand, String> {
+    if !matches!(operand, Operand::List(_)) {
+        return Ok(operand);
+    }
+    let mut quoted = quoted.into_iter();
+    match (quoted.next(), quoted.next()) {
+        (Some(first), None) => Ok(first),
+        (Some(first), Some(_)) if !is_left => Ok(first),
+        _ => Err("a list cannot be compared; write `[field] in [\"a\", \"b\"]`".to_owned()),
+    }
+}
+
+/// Two constants can be equal or not whatever they are; which is larger is asked of the same kind only.
+fn check_constants(left: &Operand, comparison: Comparison, right: &Operand) -> Result<(), String> {
+    let is_equality = matches!(comparison, Comparison::Equal | Comparison::Unequal);
+    let is_field = |operand: &Operand| matches!(operand, Operand::Field(_));
+    if is_equality
+        || is_field(left)
+        || is_field(right)
+        || std::mem::discriminant(left) == std::mem::discriminant(right)
+    {
+        return Ok(());
+    }
+    Err("a text, a whole number and a fraction written here cannot be compared with each other".to_owned())
 }
 
 /// Joins the parts: first what stands between `and`s, then the rest.

@@ -40,6 +40,22 @@ fn logstash_cases() {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.lines().count(), wrong.join("\n"));
 }
 
+/// What Logstash's own parser and evaluator (8.19) said of more conditions, all on the event in the first line.
+#[test]
+fn further_conditions_as_logstash_decides_them() {
+    let mut lines = include_str!("cases.jsonl").lines();
+    let first: Json = serde_json::from_str(lines.next().expect("the event")).expect("the event is JSON");
+    let mut wrong = Vec::new();
+    for line in lines {
+        let mut case: Json = serde_json::from_str(line).expect("a case is JSON");
+        case["input"] = first["input"].clone();
+        if let Err(reason) = check(&case) {
+            wrong.push(format!("{}: {reason}", case["when"]));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn what_logstash_would_decide_otherwise_is_said() {
     for (when, count) in [
