@@ -2,7 +2,7 @@
 //! rows that matched (parity 1 §5). Whole columns are written where neither names nor values depend on the row.
 
 use serde_json::Value as Json;
-use weir_filter::{FieldReference, Template, Value};
+use weir_filter::{FieldReference, Template, Value, ruby_text};
 
 use super::batch::{Batch, Cell};
 use super::fields;
@@ -146,12 +146,14 @@ fn reference_text(source: &str, pointer: &str, problems: &mut Vec<OptionProblem>
     text
 }
 
-/// Values that are no text become text first, as in Logstash.
+/// Values that are no text become text first, as Ruby prints them.
 fn plain(value: &Json) -> String {
-    match value {
-        Json::String(text) => text.clone(),
-        other => other.to_string(),
+    let mut text = String::new();
+    match ruby_text::scalar_of_json(value) {
+        Some(scalar) => ruby_text::write(scalar, &mut text),
+        None => text = value.to_string(),
     }
+    text
 }
 
 fn each(
@@ -231,7 +233,12 @@ fn add_field(
     name: &Template,
     values: &[Template],
 ) -> Result<(), String> {
-    let reference = FieldReference::parse(&rendered(name, batch, row, now)?)?;
+    let name = rendered(name, batch, row, now)?;
+    if values.is_empty() {
+        // Nothing looks at the name then, whatever it is.
+        return Ok(());
+    }
+    let reference = FieldReference::parse(&name)?;
     for value in values {
         let value = rendered(value, batch, row, now)?;
         match fields::whole(batch, row, &reference) {
@@ -326,6 +333,11 @@ mod tests {
             json!({"a": "c", "b": 2}),
             json!({"a": "c", "b": 2, "c": ["2", "y"]}),
         );
+        check(
+            json!({"add_field": {"a": [1.0, 1e20, true]}}),
+            json!({}),
+            json!({"a": ["1.0", "1.0e+20", "true"]}),
+        );
         check(json!({"add_field": {"[m][n]": "x"}}), json!({}), json!({"m": {"n": "x"}}));
         check(
             json!({"remove_field": ["a", "[l][0]", "[l][0]"]}),
@@ -338,6 +350,14 @@ mod tests {
         check(json!({"remove_tag": ["b"]}), json!({"tags": "a"}), json!({"tags": ["a"]}));
         check(json!({"remove_tag": ["a"]}), json!({"tags": ["a", "b", "a"]}), json!({"tags": ["b"]}));
         check(json!({"remove_tag": ["a"]}), json!({}), json!({}));
+    }
+
+    #[test]
+    fn an_empty_list_adds_nothing() {
+        let (decoration, _) = Decorations::new(&[("[a".to_owned(), json!([]))], &[], &["t".to_owned()], &[]);
+        let mut batch = Batch::new(Arc::default(), 1);
+        assert_eq!(decoration.apply(&mut batch, &RowSet::all(1), 0), vec![]);
+        assert!(fields::exists(&batch, 0, &FieldReference::from_fragments(["tags"])));
     }
 
     #[test]

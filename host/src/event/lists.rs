@@ -92,17 +92,8 @@ fn write_element(at: &mut Json, way: &[String], value: Json) -> Result<bool, Str
         },
         Json::Array(elements) => {
             let Ok(index) = fragment.parse::<i32>() else { return Ok(false) };
-            if let Some(index) = index_of(fragment, elements.len()) {
-                return match elements.get_mut(index) {
-                    Some(element) if !element.is_null() || rest.is_empty() => {
-                        write_element(element, rest, value)
-                    }
-                    Some(element) => {
-                        *element = nested(rest, value);
-                        Ok(true)
-                    }
-                    None => Ok(false),
-                };
+            if let Some(element) = index_of(fragment, elements.len()).and_then(|at| elements.get_mut(at)) {
+                return write_element(element, rest, value);
             }
             let Ok(index) = usize::try_from(index) else {
                 return Err(format!("index {index} lies before the start of the list"));
