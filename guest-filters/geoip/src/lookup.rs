@@ -20,6 +20,9 @@ pub(crate) struct Lookup {
     wanted: Option<Vec<Wanted>>,
     /// The columns of latitude and longitude, if without either nothing counts as found.
     coordinates: Option<(usize, usize)>,
+    /// The field of the location as a whole, with the columns of its parts: where there are both it is a new map, whatever
+    /// was there.
+    location: Option<(Field, usize, usize)>,
     /// Whether something may be found that is not stored (the three-letter country code with ECS).
     unstored: bool,
     tags: Vec<String>,
@@ -74,6 +77,7 @@ impl Lookup {
             stored: Vec::new(),
             wanted: Some(Vec::new()),
             coordinates: None,
+            location: None,
             unstored: false,
             tags,
         };
@@ -108,6 +112,9 @@ impl Lookup {
             return;
         }
         if let Some(longitude) = partner {
+            let fragments = target.fragments().iter().map(String::as_str).chain(below.iter().copied());
+            let field = plan.read_write(&FieldReference::from_fragments(fragments));
+            self.location = Some((field, column, longitude));
             self.store(&[below, &["lat"]].concat(), target, column, partner, false, plan);
             self.store(&[below, &["lon"]].concat(), target, longitude, Some(column), false, plan);
         } else {
@@ -161,6 +168,7 @@ impl Lookup {
         // An address without a target makes one: an empty map, also if nothing is found.
         let (without_target, null_target) = self.missing_targets(events, &addresses.rows);
         let mut blocked = events.blocked(self.target);
+        self.replace_locations(events, &columns, &stored);
         let mut made = without_target;
         made.subtract(&self.rows_with_fields(&stored, &columns));
         made.union(&null_target);
@@ -284,6 +292,24 @@ impl Lookup {
                 }
                 (missing, null)
             }
+        }
+    }
+
+    /// Empties the locations that get both parts: Logstash sets them as a whole. One that cannot be set is seen later, as its
+    /// parts cannot be set either.
+    fn replace_locations(&self, events: &mut Events<'_>, columns: &[Column], stored: &RowMask) {
+        let Some((location, latitude, longitude)) = self.location else { return };
+        if matches!(events.column(location), None | Some(Column::Absent)) {
+            return;
+        }
+        let rows = stored.rows();
+        let both = intersection(&presence(&columns[latitude], rows), &presence(&columns[longitude], rows));
+        for row in intersection(stored, &both).iter() {
+            events.event(row, |event| {
+                if event.get(location).is_some() {
+                    let _ = event.set(location, Value::Object);
+                }
+            });
         }
     }
 

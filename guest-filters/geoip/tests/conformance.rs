@@ -38,6 +38,9 @@ fn a_batch_of_all_sorts() {
         json!({"ip": "216.160.83.58", "geoip": {"city_name": "old", "mine": 1}}),
         json!({"ip": []}),
         json!({}),
+        json!({"ip": "216.160.83.58", "geoip": {"location": "1,2"}}),
+        json!({"ip": "216.160.83.58", "geoip": {"location": {"lat": 1, "old": 2}}}),
+        json!({"ip": "10.0.0.1", "geoip": {"location": {"old": 2}}}),
     ];
     let options =
         json!({"source": "ip", "database": "GeoLite2-City-Test.mmdb", "fields": ["city_name", "location"]});
@@ -54,7 +57,7 @@ fn a_batch_of_all_sorts() {
         (None, 0, 1, 1),
         (None, 0, 0, 1),
         (Some(json!({})), 0, 0, 1),
-        (Some(milton), 1, 0, 0),
+        (Some(milton.clone()), 1, 0, 0),
         (Some(json!("text")), 0, 1, 1),
         (Some(json!("text")), 0, 0, 1),
         (
@@ -65,6 +68,9 @@ fn a_batch_of_all_sorts() {
         ),
         (None, 0, 1, 1),
         (None, 0, 0, 1),
+        (Some(milton.clone()), 1, 0, 0),
+        (Some(milton), 1, 0, 0),
+        (Some(json!({"location": {"old": 2}})), 0, 0, 1),
     ];
     assert_eq!(found, expected);
 }

@@ -4,18 +4,41 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The longest text that is an address: `[`, eight groups with an IPv4 address at the end, `]`.
-pub(super) const LONGEST: usize = 64;
+/// The longest text that is looked at: `[`, eight groups with an IPv4 address at the end, a zone, `]`, and some zeros.
+pub(super) const LONGEST: usize = 80;
+
+/// An address as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Address {
+    pub(super) ip: IpAddr,
+    /// The number of the zone of an IPv6 address, `%1`. Zones with names are those of the machine that wrote them, and
+    /// are not read.
+    zone: Option<u32>,
+}
 
 /// The address, or `None` for any other text. An IPv4 address mapped into IPv6 is an IPv4 address.
-pub(super) fn parse(text: &str) -> Option<IpAddr> {
-    if let Some(inner) = text.strip_prefix('[') {
-        return parse_v6(inner.strip_suffix(']')?);
+pub(super) fn parse(text: &str) -> Option<Address> {
+    let inner = match text.strip_prefix('[') {
+        Some(inner) => inner.strip_suffix(']')?,
+        None if text.contains(':') => text,
+        None => return parse_v4(text).map(|ip| Address { ip: IpAddr::V4(ip), zone: None }),
+    };
+    let Some((address, zone)) = inner.split_once('%') else {
+        return parse_v6(inner).map(|ip| Address { ip, zone: None });
+    };
+    let digits = zone.bytes().all(|byte| byte.is_ascii_digit());
+    let zone = zone.parse::<i32>().ok().filter(|_| digits)?;
+    let ip = parse_v6(address).filter(IpAddr::is_ipv6)?;
+    Some(Address { ip, zone: u32::try_from(zone).ok() })
+}
+
+/// The address with its zone.
+pub(super) fn write_address(address: Address, out: &mut String) {
+    write(address.ip, out);
+    if let Some(zone) = address.zone {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "%{zone}");
     }
-    if text.contains(':') {
-        return parse_v6(text);
-    }
-    parse_v4(text).map(IpAddr::V4)
 }
 
 /// Eight groups in lower case without leading zeros for IPv6, never `::`.
@@ -64,18 +87,28 @@ fn parse_v4(text: &str) -> Option<Ipv4Addr> {
 }
 
 fn parse_v6(text: &str) -> Option<IpAddr> {
-    let address: Ipv6Addr = match text.rsplit_once(':') {
-        // The standard library takes no leading zeros in an IPv4 ending; the JVM does.
+    // The standard library takes no leading zeros in an IPv4 ending, and none beyond four digits of a group; the JVM does.
+    let (groups, ending) = match text.rsplit_once(':') {
         Some((groups, ending)) if ending.contains('.') => {
             if ending.split('.').count() != 4 {
                 return None;
             }
             let [a, b, c, d] = parse_v4(ending)?.octets();
             let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
-            format!("{groups}:{high:x}:{low:x}").parse().ok()?
+            (groups, format!(":{high:x}:{low:x}"))
         }
-        _ => text.parse().ok()?,
+        _ => (text, String::new()),
     };
+    let mut plain = String::with_capacity(text.len());
+    for (number, group) in groups.split(':').enumerate() {
+        if number > 0 {
+            plain.push(':');
+        }
+        let digits = group.trim_start_matches('0');
+        plain.push_str(if digits.is_empty() && !group.is_empty() { "0" } else { digits });
+    }
+    plain.push_str(&ending);
+    let address: Ipv6Addr = plain.parse().ok()?;
     Some(match address.to_ipv4_mapped() {
         Some(mapped) => IpAddr::V4(mapped),
         None => IpAddr::V6(address),
@@ -89,7 +122,7 @@ mod tests {
     fn check(text: &str, expected: Option<&str>) {
         let written = parse(text).map(|address| {
             let mut out = String::new();
-            write(address, &mut out);
+            write_address(address, &mut out);
             out
         });
         assert_eq!(written.as_deref(), expected, "{text:?}");
@@ -108,6 +141,9 @@ mod tests {
         check("[2001:db8::1]", Some("2001:db8:0:0:0:0:0:1"));
         check("::ffff:192.0.2.1", Some("192.0.2.1"));
         check("::ffff:192.000.002.001", Some("192.0.2.1"));
+        check("2001:db8:00004::0", Some("2001:db8:4:0:0:0:0:0"));
+        check("2001:db8::1%1", Some("2001:db8:0:0:0:0:0:1%1"));
+        check("[fe80::1%007]", Some("fe80:0:0:0:0:0:0:1%7"));
         check("::192.0.2.1", Some("0:0:0:0:0:0:c000:201"));
     }
 
@@ -138,6 +174,13 @@ mod tests {
             "::ffff:1.2.3",
             "192.000.0002.0001",
             "1.2.3.4,5.6.7.8",
+            "1.2.3.4%1",
+            "::ffff:1.2.3.4%1",
+            "::1%",
+            "::1%eth0",
+            "::1%+1",
+            "::1%4294967296",
+            "2001:db8:10000::1",
         ] {
             check(text, None);
         }

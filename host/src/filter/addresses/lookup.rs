@@ -191,7 +191,7 @@ impl Kept {
         let first_value = self.values.len();
         let parsed = std::str::from_utf8(address).ok().and_then(address_text::parse);
         let result =
-            parsed.and_then(|parsed| database.reader.lookup(parsed).ok()).filter(LookupResult::has_data);
+            parsed.and_then(|parsed| database.reader.lookup(parsed.ip).ok()).filter(LookupResult::has_data);
         let record = match (parsed, &result) {
             (Some(parsed), Some(result)) => {
                 let mut text = String::new();
@@ -353,13 +353,13 @@ type Record<'r> = LookupResult<'r, Content>;
 
 fn read_path(
     record: &Record<'_>,
-    address: std::net::IpAddr,
+    address: address_text::Address,
     path: &[String],
     out: &mut String,
 ) -> Option<Scalar> {
     match path {
         [only] if only == "@ip" => {
-            address_text::write(address, out);
+            address_text::write_address(address, out);
             Some(Scalar::Text)
         }
         [only] if only == "@network" => {
