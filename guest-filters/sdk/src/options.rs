@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::problems::Problems;
+use crate::{float_text, ruby_text};
 
 /// One option of a filter.
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +108,7 @@ impl Options {
         let mut unknown = Problems::new();
         refuse_unknown(&written, descriptions, &mut unknown);
         let mut problems = Problems::new();
+        check_ecs_compatibility(&written, descriptions, &mut problems);
         let mut values = Vec::with_capacity(descriptions.len());
         for description in descriptions {
             let set = written.get(description.name).filter(|value| !value.is_null());
@@ -206,17 +208,19 @@ pub fn pointer(parts: &[&str]) -> String {
     pointer
 }
 
-/// A value of an option as text: a text as it is, anything else as JSON.
+/// A value of an option as text: a text as it is, a number as Ruby prints it, lists and tables as JSON.
 pub fn text_of(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+    let mut text = String::new();
+    match ruby_text::scalar_of_json(value) {
+        Some(scalar) => ruby_text::write(scalar, &mut text),
+        None => text = value.to_string(),
     }
+    text
 }
 
 fn refuse_unknown(written: &Map<String, Value>, descriptions: &[OptionDescription], problems: &mut Problems) {
     for name in written.keys() {
-        if descriptions.iter().any(|description| description.name == name) {
+        if name == ECS_COMPATIBILITY || descriptions.iter().any(|description| description.name == name) {
             continue;
         }
         let nearest = did_you_mean(name, descriptions.iter().map(|description| description.name));
@@ -229,6 +233,35 @@ fn refuse_unknown(written: &Map<String, Value>, descriptions: &[OptionDescriptio
             }
         };
         problems.push(pointer(&[name]), format!("unknown option {name}"), fix);
+    }
+}
+
+const ECS_COMPATIBILITY: &str = "ecs_compatibility";
+
+/// Every filter takes this option, also those that do nothing with it: `disabled`, or `v` and a number up to 99.
+fn check_ecs_compatibility(
+    written: &Map<String, Value>,
+    descriptions: &[OptionDescription],
+    problems: &mut Problems,
+) {
+    if descriptions.iter().any(|description| description.name == ECS_COMPATIBILITY) {
+        return;
+    }
+    let Some(mode) = written.get(ECS_COMPATIBILITY) else { return };
+    let is_mode = single_text(mode).is_some_and(|mode| match mode.strip_prefix('v').map(str::as_bytes) {
+        Some([b'1'..=b'9']) | Some([b'1'..=b'9', b'0'..=b'9']) => true,
+        _ => mode == "disabled",
+    });
+    if !is_mode {
+        let message = format!(
+            "the option ecs_compatibility must be disabled or a version such as v8, but is {}",
+            name_of(mode)
+        );
+        problems.push(
+            pointer(&[ECS_COMPATIBILITY]),
+            message,
+            "it changes nothing in this filter; leave it out",
+        );
     }
 }
 
@@ -302,12 +335,23 @@ fn coerce(description: &OptionDescription, value: &Value) -> Result<Coerced, Str
         OptionKind::Number => {
             let number = match single(value) {
                 Some(Value::Number(number)) => number.as_f64(),
-                Some(Value::String(text)) => text.parse().ok(),
+                Some(Value::String(text)) => written_number(text),
                 _ => None,
             };
             Coerced::Number(number.filter(|number| number.is_finite()).ok_or_else(|| wrong("a number"))?)
         }
     })
+}
+
+/// A number in quotes counts if it is written as Ruby prints it: `5` and `1.5`, not `+5`, `05`, `1e3` or `1.50`.
+fn written_number(text: &str) -> Option<f64> {
+    let number: f64 = text.parse().ok()?;
+    let mut printed = String::new();
+    float_text::write_ruby(number, &mut printed);
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_whole =
+        digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0') && !digits.is_empty();
+    (printed == text || is_whole || text == "0").then_some(number)
 }
 
 /// A scalar, or the scalar in a list of one.
@@ -384,6 +428,9 @@ mod tests {
         check("{}", &[]);
         check(r#"{"txt": 1, "flag": "yes"}"#, &[("/txt", "did you mean text?"), ("/flag", example)]);
         check(r#"{"map": ["a"], "text": ["a", "b"]}"#, &[("/text", example), ("/map", example)]);
+        check(r#"{"number": "1e3", "ecs_compatibility": "v8"}"#, &[("/number", example)]);
+        let leave = "it changes nothing in this filter; leave it out";
+        check(r#"{"ecs_compatibility": "v08"}"#, &[("/ecs_compatibility", leave)]);
         check(r#"{"map": 1, "choice": "three"}"#, &[("/map", example), ("/choice", example)]);
         check(r#"{"a/b~": 1}"#, &[("/a~1b~0", "its options are text, list, map, flag, number, choice")]);
     }

@@ -151,11 +151,12 @@ pub(super) fn read_options(
     let on_trap = on_failure(section, "on_trap", OnFailure::DeadLetter);
     let common = CommonOptions {
         add_field: section.map("add_field"),
-        remove_field: section.words("remove_field"),
-        add_tag: section.words("add_tag"),
-        remove_tag: section.words("remove_tag"),
+        remove_field: section.texts("remove_field"),
+        add_tag: section.texts("add_tag"),
+        remove_tag: section.texts("remove_tag"),
     };
     read_without_effect(section);
+    refuse_removed(section, &component);
     let limits = read_limits(section);
     let grants = read_grants(section);
     let (options, mut places) = section.rest();
@@ -217,15 +218,27 @@ pub(super) fn on_failure(section: &mut Section, key: &str, default: OnFailure) -
 /// Options that Logstash gives to every filter and that have no meaning here.
 fn read_without_effect(section: &mut Section) {
     for key in ["enable_metric", "periodic_flush"] {
-        match section.json(key) {
-            None => {}
-            Some(Json::Bool(_)) => section.warning(key, &format!("`{key}` has no effect"), "leave it out"),
-            Some(Json::String(text)) if text == "true" || text == "false" => {
-                section.warning(key, &format!("`{key}` has no effect"), "leave it out");
-            }
-            Some(_) => {
-                section.problem(key, &format!("`{key}` must be a boolean"), "leave it out: it has no effect")
-            }
+        if section.is_set(key) && section.boolean(key).is_some() {
+            section.warning(key, &format!("`{key}` has no effect"), "leave it out");
+        }
+    }
+}
+
+/// Options that Logstash knows only to refuse them, by the filter that had them; every filter: no name.
+const REMOVED: [(&str, &str, &str); 5] = [
+    ("", "type", "write a condition: when = '[type] == \"…\"'"),
+    ("", "tags", "write a condition: when = '\"…\" in [tags]'; `add_tag` adds one"),
+    ("", "exclude_tags", "write a condition: when = '\"…\" not in [tags]'"),
+    ("mutate", "remove", "write remove_field, which every filter has"),
+    ("geoip", "lru_cache_size", "leave it out: the cache of addresses needs no setting"),
+];
+
+/// A filter of one's own may have options of these names.
+fn refuse_removed(section: &mut Section, component: &Component) {
+    let Component::BuiltIn(name) = component else { return };
+    for (filter, key, fix) in REMOVED {
+        if (filter.is_empty() || filter == name) && section.is_set(key) {
+            section.problem(key, &format!("Logstash took the option `{key}` from its filters"), fix);
         }
     }
 }

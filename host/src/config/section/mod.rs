@@ -92,6 +92,11 @@ impl Section {
         self.node(key).is_some()
     }
 
+    /// Whether the key's value came by a variable.
+    pub fn is_from_variable(&mut self, key: &str) -> bool {
+        self.node(key).is_some_and(|node| node.from_variable)
+    }
+
     /// The folder that relative paths start at.
     pub fn directory(&self) -> PathBuf {
         self.shared.directory.clone()
@@ -244,9 +249,30 @@ mod tests {
     }
 
     #[test]
+    fn scalars_are_taken_as_in_logstash() {
+        let mut section = Section::parse(
+            "a = 5\nb = [true]\nc = \"12\"\nd = \"true\"\ne = [\"1.5\"]\nf = [1, 2.0, \"x\"]\ng = 1e20\n\
+             m = [\"k\", 1, \"l\", 2, \"k\", 3, 5, [4]]",
+        );
+        assert_eq!(section.text("a").as_deref(), Some("5"));
+        assert_eq!(section.text("b").as_deref(), Some("true"));
+        assert_eq!(section.boolean("b"), Some(true));
+        assert_eq!(section.integer("c"), Some(12));
+        assert_eq!(section.boolean("d"), Some(true));
+        assert_eq!(section.number("e"), Some(1.5));
+        assert_eq!(section.number("c"), Some(12.0));
+        assert_eq!(section.texts("f"), ["1", "2.0", "x"]);
+        assert_eq!(section.texts("a"), ["5"]);
+        assert_eq!(section.text("g").as_deref(), Some("1.0e+20"));
+        let map: Vec<String> = section.map("m").iter().map(|(key, value)| format!("{key}={value}")).collect();
+        assert_eq!(map, ["k=[1,3]", "l=2", "5=[4]"]);
+        assert_eq!(section.into_problems(), Vec::<String>::new());
+    }
+
+    #[test]
     fn every_mistake_is_reported_with_its_place() {
         let mut section = Section::parse(
-            "text = 1\nnumber = \"12\"\nmode = \"reed\"\nwait = \"5 weeks\"\nlist = [\"a\", 2]\n\
+            "text = [1, 2]\nnumber = \"012\"\nmode = \"reed\"\nwait = \"5 weeks\"\nlist = [\"a\", {}]\n\
              add_field.a.b = 1\nhots = []\nsmall = 0",
         );
         section.text("text");

@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use super::super::tree::{Node, Places, Value, pointer_token};
+use super::values::word;
 use super::{Section, is_unset};
 
 impl Section {
@@ -43,10 +44,13 @@ impl Section {
     /// in Logstash, a list of names and values by turns is a map too.
     pub fn map(&mut self, key: &str) -> Vec<(String, Json)> {
         let Some(node) = self.node(key) else { return Vec::new() };
-        if let Value::List(elements) = &node.value
-            && let Some(map) = pairs(elements)
-        {
-            return map;
+        if let Value::List(elements) = &node.value {
+            if let Some(map) = pairs(elements) {
+                return map;
+            }
+            let message = format!("`{key}` is a list, and not one of names and values by turns");
+            self.report(node.span.clone(), message, format!("write {key} = {{ name = \"value\" }}"));
+            return Vec::new();
         }
         let Value::Table(entries) = &node.value else {
             self.wrong_kind::<()>(key, &node, "a map", &format!("write {key} = {{ name = \"value\" }}"));
@@ -103,13 +107,22 @@ pub(in crate::config) fn nested_table(option: &str, key: &str, inner: &str) -> (
     )
 }
 
-/// The map that a list of names and values by turns stands for.
+/// The map that a list of names and values by turns stands for; the values of a repeated name are collected.
 fn pairs(elements: &[Node]) -> Option<Vec<(String, Json)>> {
-    let mut map = Vec::with_capacity(elements.len() / 2);
+    let mut map: Vec<(String, Json)> = Vec::with_capacity(elements.len() / 2);
     let mut elements = elements.iter();
     while let Some(name) = elements.next() {
-        let Value::Text(name) = &name.value else { return None };
-        map.push((name.clone(), elements.next()?.to_json("", &mut Places::default())));
+        let name = word(name)?;
+        let value = elements.next()?;
+        if matches!(value.value, Value::Table(_)) {
+            return None;
+        }
+        let value = value.to_json("", &mut Places::default());
+        match map.iter_mut().find(|(known, _)| *known == name) {
+            None => map.push((name, value)),
+            Some((_, Json::Array(values))) => values.push(value),
+            Some((_, first)) => *first = Json::Array(vec![first.take(), value]),
+        }
     }
     Some(map)
 }

@@ -10,16 +10,10 @@ use super::super::tree::{Node, Value};
 use super::Section;
 
 impl Section {
-    /// A text. Numbers and booleans are not texts.
+    /// A text; as in Logstash a number, a boolean, or one of them in a list, counts as its text.
     pub fn text(&mut self, key: &str) -> Option<String> {
-        let node = self.node(key)?;
-        match node.value {
-            Value::Text(text) => Some(text),
-            Value::List(_) | Value::Table(_) => {
-                self.wrong_kind(key, &node, "a text", "write one text, in quotes")
-            }
-            _ => self.wrong_kind(key, &node, "a text", "write it in quotes"),
-        }
+        let node = self.single(key)?;
+        word(&node).or_else(|| self.wrong_kind(key, &node, "a text", "write one text, in quotes"))
     }
 
     /// A text, or this one.
@@ -35,56 +29,35 @@ impl Section {
 
     /// A password: like `text`, and masked wherever it would be shown.
     pub fn password(&mut self, key: &str) -> Option<String> {
-        if let Some(node) = self.node(key)
+        if let Some(node) = self.single(key)
             && !node.from_variable
-            && let Value::Text(text) = &node.value
+            && let Some(text) = word(&node)
         {
-            self.shared.secrets.add_password(text);
+            self.shared.secrets.add_password(&text);
         }
         self.text(key)
     }
 
-    /// A list of texts; a text alone is a list of one. Empty if the key is not there.
+    /// A list of texts; a text alone is a list of one, and numbers and booleans count as their text. Empty if the key is
+    /// not there.
     pub fn texts(&mut self, key: &str) -> Vec<String> {
-        let Some(node) = self.node(key) else { return Vec::new() };
-        let elements = match node.value {
-            Value::Text(text) => return vec![text],
-            Value::List(elements) => elements,
-            _ => {
-                self.wrong_kind::<()>(key, &node, "a list of texts", "write [\"…\", \"…\"]");
-                return Vec::new();
-            }
-        };
-        let mut texts = Vec::with_capacity(elements.len());
-        for element in elements {
-            match element.value {
-                Value::Text(text) => texts.push(text),
-                _ => {
-                    self.wrong_element(key, &element, "write it in quotes");
-                }
-            }
-        }
-        texts
-    }
-
-    /// A list of texts as Logstash takes one: numbers and booleans in it count as their text.
-    pub fn words(&mut self, key: &str) -> Vec<String> {
         let Some(node) = self.node(key) else { return Vec::new() };
         let elements = match &node.value {
             Value::List(elements) => elements.clone(),
+            Value::Table(_) => {
+                self.wrong_kind::<()>(key, &node, "a list of texts", "write [\"…\", \"…\"]");
+                return Vec::new();
+            }
             _ => vec![node],
         };
-        let mut words = Vec::with_capacity(elements.len());
+        let mut texts = Vec::with_capacity(elements.len());
         for element in elements {
-            match &element.value {
-                Value::Boolean(value) => words.push(value.to_string()),
-                _ => match number_or_text(&element) {
-                    Some(text) => words.push(text),
-                    None => self.wrong_element(key, &element, "write [\"…\", \"…\"]"),
-                },
+            match word(&element) {
+                Some(text) => texts.push(text),
+                None => self.wrong_element(key, &element, "write [\"…\", \"…\"]"),
             }
         }
-        words
+        texts
     }
 
     /// A list of texts with at least one in it; empty with a problem if it is not so.
@@ -99,9 +72,9 @@ impl Section {
         texts
     }
 
-    /// An integer; a text that came by a variable is read as one.
+    /// An integer; a text is read as one if it is written as one, and a variable's whatever is around it.
     pub fn integer(&mut self, key: &str) -> Option<i64> {
-        let node = self.node(key)?;
+        let node = self.single(key)?;
         match &node.value {
             Value::Integer(number) => Some(*number),
             Value::Text(text) if node.from_variable => match text.trim().parse() {
@@ -110,10 +83,10 @@ impl Section {
                     self.wrong_kind(key, &node, "an integer", "the variable's value must be a whole number")
                 }
             },
-            Value::Text(text) if text.parse::<i64>().is_ok() => {
-                let fix = format!("write it without quotes: {key} = {text}");
-                self.wrong_kind(key, &node, "an integer", &fix)
-            }
+            Value::Text(text) => match text.parse::<i64>() {
+                Ok(number) if number.to_string() == *text => Some(number),
+                _ => self.wrong_kind(key, &node, "an integer", "write a whole number"),
+            },
             _ => self.wrong_kind(key, &node, "an integer", "write a whole number"),
         }
     }
@@ -152,9 +125,9 @@ impl Section {
         Some(number)
     }
 
-    /// A number, whole or not.
+    /// A number, whole or not; a text is read as one as by [`Section::integer`].
     pub fn number(&mut self, key: &str) -> Option<f64> {
-        let node = self.node(key)?;
+        let node = self.single(key)?;
         match &node.value {
             // An option's whole number is far below 2^53.
             Value::Integer(number) => Some(*number as f64),
@@ -162,30 +135,25 @@ impl Section {
             Value::Text(text) if node.from_variable && text.trim().parse::<f64>().is_ok() => {
                 text.trim().parse().ok()
             }
-            _ => self.wrong_kind(key, &node, "a number", "write it without quotes"),
+            Value::Text(text) => written_number(text)
+                .or_else(|| self.wrong_kind(key, &node, "a number", "write digits, without quotes")),
+            _ => self.wrong_kind(key, &node, "a number", "write digits, without quotes"),
         }
     }
 
-    /// `true` or `false`; a text that came by a variable is read as one.
+    /// `true` or `false`, in quotes too.
     pub fn boolean(&mut self, key: &str) -> Option<bool> {
-        let node = self.node(key)?;
+        let node = self.single(key)?;
         match &node.value {
             Value::Boolean(value) => Some(*value),
-            Value::Text(text) if node.from_variable && text == "true" => Some(true),
-            Value::Text(text) if node.from_variable && text == "false" => Some(false),
-            Value::Text(text) if text == "true" || text == "false" => {
-                let fix = format!("write it without quotes: {key} = {text}");
-                self.wrong_kind(key, &node, "a boolean", &fix)
-            }
+            Value::Text(text) if text == "true" => Some(true),
+            Value::Text(text) if text == "false" => Some(false),
             _ => self.wrong_kind(key, &node, "a boolean", "write true or false"),
         }
     }
 
     /// `true`, `false` (in quotes too, as Logstash allows) or one of these words, as text.
     pub fn boolean_or(&mut self, key: &str, words: &[&str]) -> Option<String> {
-        if let Some(Node { value: Value::Boolean(value), .. }) = self.node(key) {
-            return Some(value.to_string());
-        }
         self.one_of(key, &[&["true", "false"], words].concat())
     }
 
@@ -246,6 +214,15 @@ impl Section {
         Some(self.shared.directory.join(text))
     }
 
+    /// The key's value; of a list of one, that one.
+    fn single(&mut self, key: &str) -> Option<Node> {
+        let node = self.node(key)?;
+        match node.value {
+            Value::List(mut elements) if elements.len() == 1 => elements.pop(),
+            value => Some(Node { value, ..node }),
+        }
+    }
+
     pub(super) fn wrong_kind<T>(&mut self, key: &str, node: &Node, expected: &str, fix: &str) -> Option<T> {
         let message = format!("`{key}` must be {expected}, not {}", node.kind());
         self.report(node.span.clone(), message, fix.to_owned());
@@ -256,6 +233,28 @@ impl Section {
         let message = format!("`{key}` must hold texts, not {}", element.kind());
         self.report(element.span.clone(), message, fix.to_owned());
     }
+}
+
+/// What Logstash takes for a text.
+pub(super) fn word(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Boolean(value) => Some(value.to_string()),
+        Value::Float(number) => {
+            let mut text = String::new();
+            weir_filter::float_text::write_ruby(*number, &mut text);
+            Some(text)
+        }
+        _ => number_or_text(node),
+    }
+}
+
+/// A number in quotes that is written as it would be printed: Logstash takes no other.
+fn written_number(text: &str) -> Option<f64> {
+    let number: f64 = text.parse().ok()?;
+    let mut printed = String::new();
+    weir_filter::float_text::write_ruby(number, &mut printed);
+    let is_printed = printed == text || text.parse::<i64>().is_ok_and(|whole| whole.to_string() == text);
+    (is_printed && number.is_finite()).then_some(number)
 }
 
 fn number_or_text(node: &Node) -> Option<String> {

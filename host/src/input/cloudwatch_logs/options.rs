@@ -151,8 +151,9 @@ fn read_start_position(section: &mut Section) -> StartPosition {
         None => return StartPosition::Beginning,
         Some(Json::String(word)) if word == "beginning" => return StartPosition::Beginning,
         Some(Json::String(word)) if word == "end" => return StartPosition::End,
-        // In quotes it is no number, as in Logstash, unless it came by a variable: that is told by `integer`.
-        Some(Json::String(text)) if text.trim().parse::<i64>().is_err() => {}
+        // In quotes it is no number, as in Logstash, unless it came by a variable.
+        Some(Json::String(text))
+            if !section.is_from_variable("start_position") || text.trim().parse::<i64>().is_err() => {}
         Some(Json::Number(number)) if !number.is_i64() => {}
         Some(_) => match section.integer("start_position").map(u64::try_from) {
             Some(Ok(seconds)) => return StartPosition::SecondsBack(seconds),
@@ -164,7 +165,7 @@ fn read_start_position(section: &mut Section) -> StartPosition {
     section.problem(
         "start_position",
         &format!("`start_position` is {written}"),
-        "write \"beginning\", \"end\", or whole seconds back, such as 3600",
+        "write \"beginning\", \"end\", or whole seconds back without quotes, such as 3600",
     );
     StartPosition::default()
 }
