@@ -101,6 +101,8 @@ pub struct ActionOptions {
     pub document_type: Option<Template>,
     /// A child's join field and its parent's id.
     pub join: Option<(FieldReference, Template)>,
+    /// A parent's id without a join field: Elasticsearch 6 and before.
+    pub parent: Option<Template>,
     /// What becomes the document if there is none, as JSON.
     pub upsert: Option<Template>,
     /// How updates are made.
@@ -147,6 +149,10 @@ pub(super) fn read_actions(section: &mut Section, pipeline_ecs: &str) -> (Action
     if section.boolean_or("manage_template", &[]).as_deref() == Some("true") {
         unfit.push("manage_template");
     }
+    // Logstash takes this word, when it is written down, for one that has no use for data streams.
+    if section.boolean_or("data_stream", &["auto"]).as_deref() == Some("auto") {
+        unfit.push("data_stream");
+    }
     let data_stream = read_data_stream(section, has_ecs, &unfit);
     let is_data_stream = data_stream.is_some();
 
@@ -156,8 +162,9 @@ pub(super) fn read_actions(section: &mut Section, pipeline_ecs: &str) -> (Action
         Some(options) => IndexChoice::DataStream(options),
         None => {
             let default = if has_ecs { "ecs-logstash-%{+yyyy.MM.dd}" } else { "logstash-%{+yyyy.MM.dd}" };
+            let is_default = section.text_or_number("index").as_deref() == Some(default);
             match template(section, "index") {
-                Some(index) => IndexChoice::Named(index, false),
+                Some(index) => IndexChoice::Named(index, is_default),
                 None => IndexChoice::Named(Template::parse(default), true),
             }
         }
@@ -176,8 +183,9 @@ pub(super) fn read_actions(section: &mut Section, pipeline_ecs: &str) -> (Action
         version: template(section, "version"),
         document_type: template(section, "document_type"),
         join: read_join(section),
+        parent: template(section, "parent").filter(|_| !section.is_set("join_field")),
         upsert: template(section, "upsert"),
-        update: read_update(section, is_update),
+        update: read_update(section, &action),
         retry_on_conflict: section.integer_in("retry_on_conflict", 0..=i64::MAX).unwrap_or(1),
         refuses_unresolved_index: section.boolean("dlq_on_failed_indexname_interpolation").unwrap_or(true),
         action,
@@ -232,18 +240,19 @@ fn read_join(section: &mut Section) -> Option<(FieldReference, Template)> {
             }
         },
         (Some(_), None) => {
-            section.problem("join_field", "`join_field` needs a `parent`", "add parent = \"%{…}\"");
+            let message = "`join_field` has no effect without `parent`";
+            section.warning("join_field", message, "add parent = \"%{…}\"");
             None
         }
         (None, Some(_)) => {
-            let fix = "add join_field = \"…\": since Elasticsearch 7, a child has its parent in a join field";
-            section.problem("parent", "`parent` needs a `join_field`", fix);
+            let message = "Elasticsearch 7 and OpenSearch no longer take a `parent` without a `join_field`";
+            section.warning("parent", message, "add join_field = \"…\", the field that has the relation");
             None
         }
     }
 }
 
-fn read_update(section: &mut Section, is_update: bool) -> UpdateOptions {
+fn read_update(section: &mut Section, action: &ActionChoice) -> UpdateOptions {
     let options = UpdateOptions {
         doc_as_upsert: section.boolean("doc_as_upsert").unwrap_or(false),
         scripted_upsert: section.boolean("scripted_upsert").unwrap_or(false),
@@ -260,15 +269,25 @@ fn read_update(section: &mut Section, is_update: bool) -> UpdateOptions {
         let message = "`doc_as_upsert` and `scripted_upsert` exclude each other";
         section.problem("scripted_upsert", message, "keep one of them");
     }
-    if options.script.is_some() && !is_update {
-        section.problem("script", "`script` is for action \"update\" only", "write action = \"update\"");
+    match action {
+        ActionChoice::Always(Action::Update) => {}
+        _ if options.script.is_none() => {}
+        // Logstash sends such updates without the script's name and text.
+        ActionChoice::ByTemplate(_) => {
+            let message = "`script` does not go with an action that events name";
+            section.problem("script", message, "write action = \"update\"");
+        }
+        ActionChoice::Always(_) | ActionChoice::Unset => {
+            let message = "`script` has no effect: it is for action \"update\" only";
+            section.warning("script", message, "write action = \"update\"");
+        }
     }
     options
 }
 
 /// A text with references; what is wrong in it is reported. An empty text is none.
 fn template(section: &mut Section, key: &str) -> Option<Template> {
-    let text = section.text(key).filter(|text| !text.is_empty())?;
+    let text = section.text_or_number(key).filter(|text| !text.is_empty())?;
     let template = Template::parse(&text);
     if let Some(problem) = template.problem() {
         section.problem(key, &format!("`{key}`: {problem}"), "write %{field}, %{[a][b]} or %{+yyyy.MM.dd}");

@@ -116,7 +116,7 @@ pub(super) fn read_auth(section: &mut Section, tls: bool) -> AuthOptions {
 /// `id:key` is sent as base64; base64 text and cloud keys (`essu_…`) go as they are.
 fn api_key_text(key: &str) -> Option<String> {
     if let Some((id, secret)) = key.split_once(':') {
-        let plain = !id.is_empty() && !secret.is_empty() && !key.contains(char::is_whitespace);
+        let plain = !id.is_empty() && !secret.is_empty() && !secret.contains(':');
         return plain.then(|| STANDARD.encode(key));
     }
     let is_base64 = !key.is_empty() && STANDARD.decode(key).is_ok();

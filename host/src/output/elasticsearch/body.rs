@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use serde_json::Value as Json;
 use weir_filter::Template;
 
 use super::actions::{Action, ActionChoice, ActionOptions, IndexChoice};
@@ -150,6 +151,7 @@ struct Lines<'b> {
     pipeline: Option<RowText<'b>>,
     version: Option<RowText<'b>>,
     document_type: Option<RowText<'b>>,
+    join_parent: Option<RowText<'b>>,
     parent: Option<RowText<'b>>,
     upsert: Option<RowText<'b>>,
     script: Option<RowText<'b>>,
@@ -187,7 +189,8 @@ impl<'b> Lines<'b> {
             pipeline: bound(&options.pipeline),
             version: bound(&options.version),
             document_type: bound(&options.document_type),
-            parent: options.join.as_ref().map(|(_, parent)| RowText::new(parent, batch)),
+            join_parent: options.join.as_ref().map(|(_, parent)| RowText::new(parent, batch)),
+            parent: bound(&options.parent),
             upsert: bound(&options.upsert),
             script: bound(&options.update.script),
             has_ingest_document,
@@ -227,11 +230,11 @@ impl<'b> Lines<'b> {
             let length = URL_SAFE_NO_PAD.encode_slice(identity.to_be_bytes(), &mut text).unwrap_or(0);
             out.extend_from_slice(&text[..length]);
             out.push(b'"');
-        } else if let Some(id) = rendered(&self.document_id, row, &mut self.scratch)?.or(given_id.as_deref())
-        {
-            if id.is_empty() || id.len() > ID_BYTES {
-                return Err(format!("its document id has {} bytes; 1 to {ID_BYTES} are allowed", id.len()));
-            }
+        } else if let Some(id) = &given_id {
+            check_id(&text_of(id).unwrap_or_default())?;
+            write_value("_id", id, out);
+        } else if let Some(id) = rendered(&self.document_id, row, &mut self.scratch)? {
+            check_id(id)?;
             write_member("_id", id, out);
         } else if action == Action::Update || action == Action::Delete {
             return Err(format!("action {:?} needs a document id", action.name()));
@@ -259,13 +262,17 @@ impl<'b> Lines<'b> {
     fn write_index(&mut self, row: usize, out: &mut Vec<u8>) -> Result<(), String> {
         let is_default = match &self.options.index {
             IndexChoice::DataStream(data_stream) => {
-                write_text(&data_stream.name(self.batch, row), out);
+                let name = data_stream.name(self.batch, row);
+                if self.options.refuses_unresolved_index && has_reference(&name) {
+                    return Err(format!("the data stream's name {name:?} has a reference in it"));
+                }
+                write_text(&name, out);
                 return Ok(());
             }
             IndexChoice::Named(_, is_default) => *is_default,
         };
         if is_default && let Some(index) = self.ingest_document(row, "index") {
-            write_text(&index, out);
+            out.extend_from_slice(index.to_string().as_bytes());
             return Ok(());
         }
         let index = rendered(&self.index, row, &mut self.scratch)?.unwrap_or_default();
@@ -283,16 +290,19 @@ impl<'b> Lines<'b> {
 
     fn write_rest_of_line(&mut self, row: usize, action: Action, out: &mut Vec<u8>) -> Result<(), String> {
         if let Some(parent) = rendered(&self.parent, row, &mut self.scratch)? {
+            write_member("parent", parent, out);
+        }
+        if let Some(parent) = rendered(&self.join_parent, row, &mut self.scratch)? {
             write_member("routing", parent, out);
         } else if let Some(routing) = rendered(&self.routing, row, &mut self.scratch)? {
             write_member("routing", routing, out);
         } else if let Some(routing) = self.ingest_document(row, "routing") {
-            write_member("routing", &routing, out);
+            write_value("routing", &routing, out);
         }
         if let Some(pipeline) = rendered(&self.pipeline, row, &mut self.scratch)? {
             write_pipeline(pipeline, out);
         } else if let Some(pipeline) = self.ingest_document(row, "pipeline") {
-            write_pipeline(&pipeline, out);
+            write_pipeline(&text_of(&pipeline).unwrap_or_default(), out);
         } else if self.has_target_pipeline
             && let Some(pipeline) =
                 fields::whole(self.batch, row, &target_pipeline()).and_then(|value| text_of(&value))
@@ -311,12 +321,12 @@ impl<'b> Lines<'b> {
         if let Some(version) = rendered(&self.version, row, &mut self.scratch)? {
             write_member("version", version, out);
         } else if !is_data_stream && let Some(version) = self.ingest_document(row, "version") {
-            write_member("version", &version, out);
+            write_value("version", &version, out);
         }
         if let Some(kind) = &self.options.version_type {
             write_member("version_type", kind, out);
         } else if !is_data_stream && let Some(kind) = self.ingest_document(row, "version_type") {
-            write_member("version_type", &kind, out);
+            write_value("version_type", &kind, out);
         }
         if action == Action::Update {
             // Writing to memory does not fail.
@@ -363,20 +373,21 @@ impl<'b> Lines<'b> {
 
     fn write_upsert(&mut self, row: usize, out: &mut Vec<u8>) -> Result<(), String> {
         let Some(text) = rendered(&self.upsert, row, &mut self.scratch)? else { return Ok(()) };
-        let json: serde_json::Value =
+        let json: Json =
             serde_json::from_str(text).map_err(|error| format!("its `upsert` is no JSON: {error}"))?;
         // Writing to memory does not fail.
         let _ = write!(out, ",\"upsert\":{json}");
         Ok(())
     }
 
-    /// A value of `[@metadata][_ingest_document]`, which an input or filter may have left there.
-    fn ingest_document(&self, row: usize, key: &str) -> Option<String> {
+    /// A value of `[@metadata][_ingest_document]`, which an input or filter may have left there. It is sent as it is.
+    fn ingest_document(&self, row: usize, key: &str) -> Option<Json> {
         if !self.has_ingest_document {
             return None;
         }
         let reference = FieldReference::from_fragments(["@metadata", "_ingest_document", key]);
-        text_of(&fields::whole(self.batch, row, &reference)?)
+        let value = fields::whole(self.batch, row, &reference)?;
+        Some(value).filter(|value| !matches!(value, Json::Null | Json::Bool(false)))
     }
 }
 
@@ -401,6 +412,18 @@ fn write_member(key: &str, text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(b"\":");
     write_text(text, out);
+}
+
+fn write_value(key: &str, value: &Json, out: &mut Vec<u8>) {
+    // Writing to memory does not fail.
+    let _ = write!(out, ",\"{key}\":{value}");
+}
+
+fn check_id(id: &str) -> Result<(), String> {
+    if id.is_empty() || id.len() > ID_BYTES {
+        return Err(format!("its document id has {} bytes; 1 to {ID_BYTES} are allowed", id.len()));
+    }
+    Ok(())
 }
 
 /// An empty pipeline is none.

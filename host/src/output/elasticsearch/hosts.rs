@@ -5,6 +5,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::Value as Json;
 
 use crate::config::Section;
 
@@ -74,12 +75,7 @@ impl fmt::Debug for Address {
 pub(super) fn read_hosts(section: &mut Section) -> Hosts {
     let path = section.text("path").filter(|path| !path.trim_matches('/').is_empty());
     let ssl_enabled = section.boolean("ssl_enabled");
-    let mut query_of_parameters = Vec::new();
-    for (name, value) in section.map("parameters") {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        query_of_parameters.push(format!("{}={}", percent_encoded(&name), percent_encoded(&value)));
-    }
-    let query_of_parameters = query_of_parameters.join("&");
+    let parameters = section.map("parameters");
 
     let written = match section.text("cloud_id") {
         Some(cloud_id) => {
@@ -120,22 +116,27 @@ pub(super) fn read_hosts(section: &mut Section) -> Hosts {
     let port = parsed.first().and_then(|host| host.port).unwrap_or(9200);
     let root_path = path.as_deref().map_or_else(|| "/".to_owned(), |path| one_slash(&format!("/{path}/")));
     let mut addresses = Vec::new();
-    for (index, host) in parsed.into_iter().enumerate() {
+    // What the first host has in its URL holds for those that have nothing there.
+    let first_credentials = parsed.first().and_then(|host| host.credentials.clone());
+    let first_path = parsed.first().map(|host| host.path.clone()).unwrap_or_default();
+    check_credentials(section, first_credentials.as_ref());
+    for (index, mut host) in parsed.into_iter().enumerate() {
+        if host.path.trim_matches('/').is_empty() && path.is_none() {
+            host.path.clone_from(&first_path);
+        }
         let path_in_url = !host.path.trim_matches('/').is_empty();
         if path_in_url && path.is_some() && one_slash(&format!("{}/", host.path)) != root_path {
             let message = "a host's URL has a path, and `path` is another";
             section.element_problem("hosts", index, message, "keep one of them");
         }
-        let queries: Vec<&str> =
-            [host.query.as_str(), &query_of_parameters].into_iter().filter(|part| !part.is_empty()).collect();
         addresses.push(Address {
             tls,
-            credentials: host.credentials,
+            credentials: host.credentials.or_else(|| first_credentials.clone()),
             host: host.name,
             port: host.port.unwrap_or(port),
             path: if path_in_url { host.path } else { root_path.clone() },
             path_in_url: path_in_url && path.is_none(),
-            query: queries.join("&"),
+            query: query_with(&host.query, &parameters),
         });
     }
 
@@ -182,8 +183,10 @@ fn parse_host(text: &str) -> Result<WrittenHost, String> {
     let (credentials, host_and_port) = match authority.rsplit_once('@') {
         None => (None, authority),
         Some((credentials, host)) => {
-            let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
-            (Some((percent_decoded(user), percent_decoded(password))), host)
+            // As in Logstash: a name alone is nobody, and a password ends at its colon (`%3A` is one within it).
+            let mut parts = credentials.split(':');
+            let user = parts.next().unwrap_or_default();
+            (parts.next().map(|password| (form_decoded(user), form_decoded(password))), host)
         }
     };
     let (name, port) = if let Some(end) = host_and_port.strip_prefix('[').and_then(|rest| rest.find(']')) {
@@ -260,6 +263,62 @@ pub(super) fn percent_encoded(text: &str) -> String {
     out
 }
 
+/// `user` and `password` beside others in the first host's URL say two things.
+fn check_credentials(section: &mut Section, in_url: Option<&(String, String)>) {
+    let Some((user, password)) = in_url else { return };
+    for (key, in_url) in [("user", user), ("password", password)] {
+        if section.text(key).is_some_and(|text| text != *in_url) {
+            let message = format!("`{key}` differs from what stands in the URL of a host");
+            section.problem(key, &message, "keep one of them");
+        }
+    }
+}
+
+/// A URL's query with the parameters, which go before those of the same name in it. They are taken as they are written,
+/// but for what no URL can hold.
+fn query_with(query: &str, parameters: &[(String, Json)]) -> String {
+    let mut left: Vec<&(String, Json)> = parameters.iter().collect();
+    let mut parts = Vec::new();
+    let mut add = |(name, value): &(String, Json)| {
+        let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let pairs = values.iter().map(|value| query_encoded(&format!("{name}={}", text(value))));
+        pairs.collect::<Vec<_>>().join("&")
+    };
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let name = form_decoded(pair.split('=').next().unwrap_or_default());
+        match parameters.iter().find(|(parameter, _)| *parameter == name) {
+            None => parts.push(pair.to_owned()),
+            Some(parameter) => {
+                if let Some(place) = left.iter().position(|(other, _)| *other == name) {
+                    left.remove(place);
+                    parts.push(add(parameter));
+                }
+            }
+        }
+    }
+    parts.extend(left.into_iter().map(&mut add));
+    parts.join("&")
+}
+
+/// Letters that no query can hold as `%XX`; what is encoded already stays.
+fn query_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~:/?[]@!$&'()*+,;=%".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// `%XX`, and a plus for a space: how Logstash's client reads names and passwords in URLs.
+fn form_decoded(text: &str) -> String {
+    percent_decoded(&text.replace('+', " "))
+}
+
 fn percent_decoded(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -312,6 +371,31 @@ mod tests {
     }
 
     #[test]
+    fn what_the_first_host_has_holds_for_the_others() {
+        let (hosts, _) = read("hosts = [\"http://u:p@a:1/x\", \"b\", \"http://v:w:z@c/y\", \"http://v@d\"]");
+        let seen: Vec<String> = hosts
+            .addresses
+            .iter()
+            .map(|address| format!("{address}{} {:?}", address.path, address.credentials.as_ref().unwrap()))
+            .collect();
+        let expected = [
+            r#"http://a:1/x ("u", "p")"#,
+            r#"http://b:1/x ("u", "p")"#,
+            r#"http://c:1/y ("v", "w")"#,
+            r#"http://d:1/x ("u", "p")"#,
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn parameters_go_before_those_of_the_url() {
+        let parameters = [("a".to_owned(), serde_json::json!(["1", 2])), ("c".to_owned(), "x,y z".into())];
+        assert_eq!(query_with("b=%20&a=0", &parameters), "b=%20&a=1&a=2&c=x,y%20z");
+        assert_eq!(query_with("", &parameters[1..]), "c=x,y%20z");
+        assert_eq!(query_with("b=1", &[]), "b=1");
+    }
+
+    #[test]
     fn credentials_are_decoded_and_never_shown() {
         let (hosts, _) = read(r#"hosts = ["https://u%40x:p%3Aq@h"]"#);
         assert_eq!(hosts.addresses[0].credentials, Some(("u@x".into(), "p:q".into())));
@@ -333,6 +417,7 @@ mod tests {
             r#"hosts = ["http://a", "https://b"]"#,
             r#"cloud_id = "d:e""#,
             "hosts = [\"http://h/a\"]\npath = \"/b\"",
+            "hosts = [\"http://u:p@h\"]\nuser = \"v\"",
         ] {
             assert_eq!(read(text).1.len(), 1, "{text}");
         }

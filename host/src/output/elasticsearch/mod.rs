@@ -4,10 +4,13 @@
 mod actions;
 mod auth;
 mod body;
+#[cfg(test)]
+mod body_tests;
 mod client;
 mod data_stream;
 #[cfg(test)]
 mod fault_tests;
+mod foreign;
 mod hosts;
 mod options;
 mod response;

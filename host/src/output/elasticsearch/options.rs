@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::actions::{ActionOptions, read_actions};
 use super::auth::{AuthOptions, read_auth};
+use super::foreign::judge_foreign;
 use super::hosts::{Hosts, read_hosts};
 use super::response::OutcomeRules;
 use crate::config::Section;
@@ -91,7 +92,7 @@ pub fn read_options(section: &mut Section, ecs_compatibility: &str) -> Elasticse
     let uses_tls = hosts.addresses.iter().any(|address| address.tls);
     let auth = read_auth(section, uses_tls);
     let tls = read_tls(section);
-    refuse_foreign(section);
+    judge_foreign(section);
     let mut custom_headers = Vec::new();
     for (name, value) in section.map("custom_headers") {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -157,35 +158,6 @@ fn read_tls(section: &mut Section) -> TlsOptions {
     };
     let authority = authorities.first().map(|path| section.directory().join(path));
     TlsOptions { authority, verify, identity }
-}
-
-/// Options of Logstash's plugin that weir answers with another one.
-fn refuse_foreign(section: &mut Section) {
-    let others = [
-        ("ssl_truststore_path", "name a PEM file by ssl_certificate_authorities"),
-        ("ssl_keystore_path", "name PEM files by ssl_certificate and ssl_key"),
-        ("cacert", "its name is ssl_certificate_authorities now"),
-        ("ssl", "its name is ssl_enabled now"),
-        ("ssl_certificate_verification", "its name is ssl_verification_mode (full, none) now"),
-        ("sniffing_path", "list the hosts; remove it"),
-        ("http_compression", "its name is compression_level (0 to 9) now"),
-        ("ilm_rollover_alias", "write index = \"<alias>\" and put the policy into the template's settings"),
-        ("ilm_policy", "write index = \"<alias>\" and put the policy into the template's settings"),
-        ("ilm_pattern", "write index = \"<alias>\" and put the policy into the template's settings"),
-    ];
-    for (key, fix) in others {
-        if section.is_set(key) {
-            section.problem(key, &format!("weir has no option `{key}`"), fix);
-        }
-    }
-    if section.boolean_or("sniffing", &[]).as_deref() == Some("true") {
-        section.problem("sniffing", "weir does not look for further servers", "list them in hosts");
-    }
-    if matches!(section.boolean_or("ilm_enabled", &["auto"]).as_deref(), Some("true" | "auto")) {
-        let fix = "write ilm_enabled = false, index = \"<the write alias>\", and name the policy in the template: \
-                   settings.index.lifecycle.name and .rollover_alias";
-        section.problem("ilm_enabled", "weir does not set up index lifecycle management", fix);
-    }
 }
 
 fn read_outcomes(section: &mut Section) -> OutcomeRules {
