@@ -28,6 +28,7 @@ region = "us-east-1"
 endpoint_url = "${WEIR_CLOUDWATCH_ENDPOINT}"
 interval = "50ms"
 requests_per_second = 200
+lookback = "${LOOKBACK}"
 
 [[filter]]
 use = "dissect"
@@ -53,6 +54,9 @@ retry_initial_interval = "10ms"
 retry_max_interval = "50ms"
 resurrect_delay = "10ms"
 "#;
+
+/// How late events are, in milliseconds: nearly as late as the lookback allows.
+const LATEST: usize = 59 * 60_000;
 
 /// What an epoch came to.
 struct Epoch {
@@ -133,7 +137,7 @@ fn report(seed: u64, started: Instant, results: &[(usize, Result<Epoch, String>)
 fn run_epoch(program: &Path, seed: u64, kills: usize, cache: &Path) -> Result<Epoch, String> {
     let mut world = World::new(seed);
     let batch_size = world.random.one_of(&["7", "20", "100"]);
-    let setting = setting(program, &world, batch_size);
+    let setting = setting(program, &world, batch_size, "1h");
     let pipeline = setting.write("pipeline.toml", PIPELINE);
     if world.random.below(8) > 0 {
         copy_folder(cache, &setting.folder().join("state/cache"));
@@ -142,7 +146,7 @@ fn run_epoch(program: &Path, seed: u64, kills: usize, cache: &Path) -> Result<Ep
     let mut killed = 0;
     while killed < kills {
         let count = 20 + world.random.below(80);
-        world.put_events(count);
+        world.put_events(count, LATEST);
         world.misbehave();
         let mut choice = Random(world.random.number());
         let moment = Moment::choose(&mut choice);
@@ -176,11 +180,12 @@ fn drain(setting: &Setting, pipeline: &str, world: &World) -> Result<(), String>
     Ok(())
 }
 
-pub(crate) fn setting(program: &Path, world: &World, batch_size: &str) -> Setting {
+pub(crate) fn setting(program: &Path, world: &World, batch_size: &str, lookback: &str) -> Setting {
     let mut setting = Setting::new(program, env!("CARGO_TARGET_TMPDIR"));
     setting.set("WEIR_CLOUDWATCH_ENDPOINT", &world.cloudwatch.url());
     setting.set("WEIR_ELASTICSEARCH", &world.elasticsearch.url());
     setting.set("BATCH_SIZE", batch_size);
+    setting.set("LOOKBACK", lookback);
     setting
 }
 
@@ -188,7 +193,7 @@ pub(crate) fn setting(program: &Path, world: &World, batch_size: &str) -> Settin
 pub(crate) fn warm_cache(program: &Path) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("crash-cache");
     let world = World::new(0);
-    let setting = setting(program, &world, "100");
+    let setting = setting(program, &world, "100", "1h");
     let pipeline = setting.write("pipeline.toml", PIPELINE);
     copy_folder(&folder, &setting.folder().join("state/cache"));
     let ended = setting.run(&["run", "--once", &pipeline]);

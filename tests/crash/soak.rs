@@ -8,7 +8,13 @@ use crate::oracle::Verdict;
 use crate::world::World;
 
 /// Events put with each step.
-const EVENTS_A_STEP: usize = 200;
+const EVENTS_A_STEP: usize = 1000;
+
+/// With a short lookback all open windows are read every time, so that late events arrive while the soak lasts.
+const LOOKBACK: &str = "60s";
+
+/// How late events are, in milliseconds.
+const LATEST: usize = 30_000;
 
 /// Memory and open files of a process at one time.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +27,7 @@ struct Sample {
 pub(crate) fn run(program: &Path, seed: u64, time: Duration) -> bool {
     let cache = warm_cache(program);
     let mut world = World::new(seed);
-    let setting = setting(program, &world, "100");
+    let setting = setting(program, &world, "100", LOOKBACK);
     let pipeline = setting.write("pipeline.toml", PIPELINE);
     copy_folder(&cache, &setting.folder().join("state/cache"));
     let running = setting.start(&["run", &pipeline]);
@@ -30,7 +36,7 @@ pub(crate) fn run(program: &Path, seed: u64, time: Duration) -> bool {
     let mut samples: Vec<Sample> = Vec::new();
     let mut stored = 0;
     while started.elapsed() < time {
-        world.put_events(EVENTS_A_STEP);
+        world.put_events(EVENTS_A_STEP, LATEST);
         world.misbehave();
         let until = world.issued.len() * 9 / 10;
         let elasticsearch = &world.elasticsearch;

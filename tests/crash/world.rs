@@ -73,17 +73,17 @@ impl World {
         }
     }
 
-    /// Puts events of the last hour: some visible at once, some only after so many calls more, many of one millisecond.
-    pub(crate) fn put_events(&mut self, count: usize) {
+    /// Puts events that are up to `latest` milliseconds late: some visible at once, some only after so many calls more,
+    /// many of one millisecond.
+    pub(crate) fn put_events(&mut self, count: usize, latest: usize) {
         let calls = self.cloudwatch.calls().len() as u64;
         let now = now();
-        // The edge of the lookback: what is later than an hour is not promised.
-        let burst = now - self.random.below(59 * 60_000) as i64;
+        let burst = now - self.random.below(latest) as i64;
         for _ in 0..count {
             let time = match self.random.below(4) {
                 0 => burst,
                 1 => now,
-                _ => now - self.random.below(59 * 60_000) as i64,
+                _ => now - self.random.below(latest) as i64,
             };
             let visible = match self.random.below(3) {
                 0 => Visible::AfterCalls(calls + self.random.below(60) as u64),
