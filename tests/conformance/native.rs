@@ -17,6 +17,8 @@ pub(crate) struct Case {
     pub config: Json,
     input: Json,
     now: Option<i64>,
+    /// The pipeline's time zone.
+    tz: String,
     expect: Json,
 }
 
@@ -31,7 +33,7 @@ pub(crate) fn read_cases(file: &str) -> Vec<Case> {
     text.lines().map(read_case).collect()
 }
 
-fn read_case(line: &str) -> Case {
+pub(crate) fn read_case(line: &str) -> Case {
     let case: Json = serde_json::from_str(line).expect("a case is JSON");
     let now = case.get("now").and_then(Json::as_str).map(|now| timestamp::parse(now).expect("a timestamp"));
     let mut input = case["input"].clone();
@@ -45,6 +47,7 @@ fn read_case(line: &str) -> Case {
         config: case["config"].clone(),
         input,
         now,
+        tz: case.get("tz").and_then(Json::as_str).unwrap_or("UTC").to_owned(),
         expect: case.get("weir").unwrap_or(&case["expect"]).clone(),
     }
 }
@@ -65,8 +68,9 @@ pub(crate) fn check<F: Filter>(case: &Case) -> Result<(), String> {
         options.retain(|name, _| !COMMON_OPTIONS.contains(&name.as_str()));
     }
     native::set_now(case.now.unwrap_or(1_767_225_605_000_000_000));
+    let environment = Environment { timezone: case.tz.clone(), ..Environment::default() };
     let is_refused = case.expect.get("error").is_some();
-    let after = match run_all::<F>(&options, &Environment::default(), std::slice::from_ref(&case.input)) {
+    let after = match run_all::<F>(&options, &environment, std::slice::from_ref(&case.input)) {
         Ok(mut after) => after.swap_remove(0),
         Err(_) if is_refused => return Ok(()),
         Err(problems) => return Err(format!("the options are refused: {problems:?}")),

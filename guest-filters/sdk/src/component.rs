@@ -45,6 +45,7 @@ impl<F: Filter> Component<F> {
                 return Err(problems);
             }
         };
+        plan.complete();
         let declared = plan.to_boundary();
         Ok((Component { filter, work: Work::new(plan) }, declared))
     }

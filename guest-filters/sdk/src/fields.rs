@@ -65,6 +65,17 @@ impl Fields {
         self.declare_one(reference, read, written, whole)
     }
 
+    /// Declares that every field is written.
+    pub(crate) fn declare_all_written(&mut self) {
+        // Those above a written one are declared as it is.
+        let mut index = 0;
+        while let Some(info) = self.list.get(index) {
+            let reference = info.reference.clone();
+            self.declare(&reference, false, true, false);
+            index += 1;
+        }
+    }
+
     fn declare_one(&mut self, reference: &FieldReference, read: bool, written: bool, whole: bool) -> Field {
         let field = self.number_or_add(reference);
         let info = &mut self.list[field.index()];

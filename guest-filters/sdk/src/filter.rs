@@ -14,7 +14,7 @@ pub trait Filter: Sized + 'static {
     const VERSION: &'static str;
     /// What it does, in one line.
     const SUMMARY: &'static str;
-    /// Its page in the manual, Markdown.
+    /// Its page in the manual, Markdown: [`crate::manual!`] takes it from the `//!` lines at the head of the filter's `lib.rs`.
     const MANUAL: &'static str = "";
     /// The options it knows. Others are refused before `configure` is called.
     const OPTIONS: &'static [OptionDescription];

@@ -60,7 +60,10 @@ mod filter;
 pub mod float_text;
 pub mod host;
 mod incoming;
+pub mod java_text;
 pub mod json;
+#[doc(hidden)]
+pub mod manual;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod native;
 pub mod options;

@@ -100,6 +100,14 @@ impl Plan {
         template
     }
 
+    /// Ends the declarations: who writes everything may also write what was declared as read only, under a name that an
+    /// event says.
+    pub(crate) fn complete(&mut self) {
+        if self.everything_written {
+            self.fields.declare_all_written();
+        }
+    }
+
     pub(crate) fn to_boundary(&self) -> wit::Plan {
         let access = |read: bool, write: bool| {
             let mut access = wit::Access::empty();

@@ -25,6 +25,44 @@ pub fn write(value: Value<'_>, text: &mut String) {
     }
 }
 
+/// The text of any value (`to_s`): a null is nothing, lists and maps are as [`inspect`] has them.
+pub fn text_of(value: Value<'_>) -> String {
+    if let Value::Json(json) = value
+        && let Ok(json @ (Json::Array(_) | Json::Object(_))) = serde_json::from_str(json)
+    {
+        return inspect(&json);
+    }
+    let mut text = String::new();
+    write(value, &mut text);
+    text
+}
+
+/// A list or map as Ruby shows it to a programmer: `["a", nil, {"b" => 1.0}]`.
+pub fn inspect(json: &Json) -> String {
+    match json {
+        Json::Null => "nil".to_owned(),
+        // Ruby and JSON differ only in what needs an escape beyond these.
+        Json::String(_) => json.to_string(),
+        Json::Array(list) => {
+            let elements: Vec<String> = list.iter().map(inspect).collect();
+            format!("[{}]", elements.join(", "))
+        }
+        Json::Object(map) if map.is_empty() => "{}".to_owned(),
+        Json::Object(map) => {
+            let members: Vec<String> = map
+                .iter()
+                .map(|(key, value)| format!("{} => {}", Json::from(key.as_str()), inspect(value)))
+                .collect();
+            format!("{{{}}}", members.join(", "))
+        }
+        scalar => {
+            let mut text = String::new();
+            write(scalar_of_json(scalar).unwrap_or(Value::Null), &mut text);
+            text
+        }
+    }
+}
+
 /// The value of a scalar of JSON, as it would stand in a field; nothing for lists and maps.
 pub fn scalar_of_json(json: &Json) -> Option<Value<'_>> {
     match json {
@@ -39,6 +77,12 @@ pub fn scalar_of_json(json: &Json) -> Option<Value<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shown() {
+        let json: Json = serde_json::from_str(r#"["a",null,{"b":1.0,"c":{}},[true]]"#).unwrap();
+        assert_eq!(inspect(&json), r#"["a", nil, {"b" => 1.0, "c" => {}}, [true]]"#);
+    }
 
     #[test]
     fn scalars() {

@@ -231,7 +231,7 @@ fn write_joined(list: &[Json], text: &mut String) {
 }
 
 /// The form of Java's collections: `{k=v, k2=[1, s], k3=null}`.
-fn write_java_form(json: &Json, text: &mut String) {
+pub(crate) fn write_java_form(json: &Json, text: &mut String) {
     match json {
         Json::Null => text.push_str("null"),
         Json::Bool(value) => text.push_str(if *value { "true" } else { "false" }),

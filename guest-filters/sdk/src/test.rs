@@ -16,7 +16,10 @@ use crate::problems::Problems;
 use crate::row_mask::{RowMask, has_bit};
 use crate::timestamp;
 
+mod manual;
 mod tree;
+
+pub use manual::check_manual;
 
 use tree::{Leaf, Node};
 
