@@ -1,6 +1,8 @@
-//! `convert_datatype`: texts to whole numbers and exact decimals.
+//! `convert_datatype`: texts to whole numbers and exact decimals, as Java's `BigDecimal` reads them.
 
-use weir_filter::{Decimal, Event, Field, FieldReference, Outcome, Plan, Value, float_text};
+use weir_filter::{
+    Decimal, Event, Failure, Field, FieldReference, Outcome, Plan, Value, float_text, java_text,
+};
 
 /// What a field is turned into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +16,8 @@ pub(crate) enum NumberType {
 /// One entry of `convert_datatype`.
 #[derive(Debug)]
 pub(crate) struct Conversion {
-    field: Field,
+    /// The field, or what is wrong with its name: an error of every event, as in Logstash.
+    field: Result<Field, Failure>,
     number_type: NumberType,
     /// The tag for a field that is not there, or null.
     no_value: String,
@@ -33,9 +36,9 @@ impl Conversion {
                 return Err((message, "the types are int and float".to_owned()));
             }
         };
-        let reference = FieldReference::parse(name).map_err(|message| (message, String::new()))?;
+        let reference = FieldReference::parse(name).map_err(Failure::new);
         Ok(Conversion {
-            field: plan.read_write(&reference),
+            field: reference.map(|reference| plan.read_write(&reference)),
             number_type,
             // The tags have the reference and the type as they were written.
             no_value: format!("_dataconversionnullvalue_{name}_{written}"),
@@ -43,9 +46,9 @@ impl Conversion {
         })
     }
 
-    fn convert(&self, event: &mut Event<'_>) -> Result<(), &str> {
+    fn convert(&self, field: Field, event: &mut Event<'_>) -> Result<(), &str> {
         let mut written = String::new();
-        let text = match event.get(self.field) {
+        let text = match event.get(field) {
             None | Some(Value::Null) => return Err(&self.no_value),
             Some(Value::Text(text) | Value::Json(text)) => text,
             Some(Value::Integer(number)) => {
@@ -58,7 +61,7 @@ impl Conversion {
             }
             Some(Value::Boolean(_) | Value::Timestamp(_) | Value::Object) => return Err(&self.no_number),
         };
-        let decimal = Decimal::parse(text).ok_or(self.no_number.as_str())?;
+        let decimal = Decimal::parse(&java_text::ascii_digits(text)).ok_or(self.no_number.as_str())?;
         let number = match self.number_type {
             NumberType::Int => decimal.whole_text(),
             NumberType::Float => decimal.java_text(),
@@ -67,18 +70,22 @@ impl Conversion {
             NumberType::Int => Value::from_json_number(&number),
             NumberType::Float => Value::Json(&number),
         };
-        event.set(self.field, value).map_err(|_| self.no_number.as_str())
+        event.set(field, value).map_err(|_| self.no_number.as_str())
     }
 }
 
 /// Converts all; what cannot be converted stays, with a tag.
-pub(crate) fn convert_all(conversions: &[Conversion], event: &mut Event<'_>) -> Outcome {
+///
+/// # Errors
+/// If a name is no field reference: the conversions after it are left out.
+pub(crate) fn convert_all(conversions: &[Conversion], event: &mut Event<'_>) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::Ignored;
     for conversion in conversions {
-        if let Err(tag) = conversion.convert(event) {
+        let field = conversion.field.clone()?;
+        if let Err(tag) = conversion.convert(field, event) {
             event.tag(tag);
             outcome = Outcome::Tagged;
         }
     }
-    outcome
+    Ok(outcome)
 }

@@ -29,11 +29,11 @@ pub(crate) struct Part {
     pub(crate) delimiter: String,
 }
 
-/// A parsed pattern. It has at least one part.
+/// A parsed pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pattern {
     /// What the text must begin with.
-    leading: String,
+    pub(crate) leading: String,
     pub(crate) parts: Vec<Part>,
 }
 
@@ -56,13 +56,15 @@ impl Pattern {
             parts.push(part);
             rest = &rest[open + 2 + length + 1..];
         }
-        if parts.is_empty() {
+        // As in Logstash, a pattern without a part is refused, but for one that ends in a brace: that matches no text.
+        if parts.is_empty() && !pattern.ends_with('}') {
             return Err(format!("the pattern {pattern:?} has no %{{field}}"));
         }
         // As in Logstash, only what follows the last brace is a delimiter.
         let trailing = rest.rsplit('}').next().unwrap_or_default();
         if !trailing.is_empty() {
-            parts.push(Part { delimiter: trailing.to_owned(), ..skip() });
+            // Its name is Logstash's, and `%{&auto_added_skip}` finds it.
+            parts.push(Part { delimiter: trailing.to_owned(), name: "auto_added_skip".to_owned(), ..skip() });
         }
         Ok(Pattern { leading, parts })
     }
@@ -118,11 +120,13 @@ fn parse_part(content: &str) -> Result<Part, String> {
     let mut part = Part { kind, ..skip() };
     let mut name = name;
     let mut ordered = false;
+    // Logstash looks for suffixes with a regular expression whose dot stands for no end of a line.
+    let is_line = !name.contains(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']);
     loop {
-        if let Some(shorter) = name.strip_suffix("->").filter(|_| !part.greedy) {
+        if let Some(shorter) = name.strip_suffix("->").filter(|_| is_line && !part.greedy) {
             part.greedy = true;
             name = shorter;
-        } else if let Some((shorter, order)) = order_of(name).filter(|_| !ordered) {
+        } else if let Some((shorter, order)) = order_of(name).filter(|_| is_line && !ordered) {
             ordered = true;
             part.order = order;
             name = shorter;
@@ -165,6 +169,9 @@ mod tests {
         check_part("+a/2->", Kind::Append, "a", 2, true);
         check_part("+a->/2", Kind::Append, "a", 2, true);
         check_part("&[a][b]", Kind::Indirect, "[a][b]", 0, false);
+        check_part("+a->->", Kind::Append, "a->", 0, true);
+        check_part("+a/2->/3", Kind::Append, "a/2", 3, true);
+        check_part("+a\nb->/3", Kind::Append, "a\nb->/3", 0, false);
         check_part("*a", Kind::Plain, "*a", 0, false);
         for content in ["+&a", "&+a", "+", "&", "+/2", "&->"] {
             assert!(parse_part(content).is_err(), "{content}");
@@ -191,6 +198,7 @@ mod tests {
         check_cut("%{?->}-%{a}", "-----666", Some(&["", "666"]));
         check_cut("%{a};", "x;", Some(&["x", ""]));
         check_cut("%{a}x}yz", "fooxx}yz", Some(&["fooxx}", ""]));
+        check_cut("abc}", "abc}", None);
         check_cut("%{a}é%{b}", "xéy", Some(&["x", "y"]));
     }
 }
