@@ -1,5 +1,91 @@
-//! The date filter: parses a time out of a field, as Logstash's filter of that name does. This file is the filter itself:
-//! its options, and what becomes of an event. How a value is read is left to `format` and the modules below it.
+//! # date
+//!
+//! Parses a time out of a field, and puts it into `@timestamp` or another field. It does what Logstash's filter of the same
+//! name does (logstash-filter-date 3.1.15, Joda-Time 2.10), to the millisecond.
+//!
+//! ```toml
+//! [[filter]]
+//! use = "date"
+//! match = ["timestamp", "ISO8601", "dd/MMM/yyyy:HH:mm:ss Z"]
+//! timezone = "Asia/Tokyo"
+//! ```
+//!
+//! The formats are tried in their order; the first that fits sets `target`, and the common options (`add_field`, …) run.
+//! An event that lacks the field, or has a null there, is left alone. The field itself stays.
+//!
+//! ## Options
+//!
+//! ### match
+//! List, required. The field to read, then one or more formats, see below.
+//! `match = ["timestamp", "ISO8601", "dd/MMM/yyyy:HH:mm:ss Z"]`
+//!
+//! ### target
+//! Text, `"@timestamp"`. The field that gets the time: a reference, in which `%{…}` has no meaning.
+//! `target = "[event][start]"`
+//!
+//! ### timezone
+//! Text, the pipeline's `timezone`. The zone of texts that name none: an id of the tz database (`"Europe/Paris"`, `"CET"`,
+//! `"EST5EDT"`; letter case counts), an offset (`"+02:00"`), or `"%{field}"` for one that each event says.
+//! `timezone = "Asia/Tokyo"`
+//!
+//! ### locale
+//! Text, the pipeline's `locale`. The language of month and weekday names, halves of the day and eras, as a BCP 47 tag; an
+//! underscore will do for a dash. `locale = "fr-CA"`
+//!
+//! ### tag_on_failure
+//! List, `["_dateparsefailure"]`. The tags of an event whose field has none of the formats; `[]` adds none.
+//! `tag_on_failure = ["no_time"]`
+//!
+//! ## Formats
+//!
+//! | format | reads |
+//! |---|---|
+//! | `ISO8601` | `2015-03-04T05:06:07.123+01:00` and what is less of it: a year, a month, a week (`2015-W10-3`), a day of the year (`2015-063`), a time without a date; also `2015-03-04 05:06:07.123` with a space, where the fraction must be there. `20150304` is the year 20,150,304 |
+//! | `UNIX` | seconds since 1970, as a number or as text, at most 2147483647, with a fraction |
+//! | `UNIX_MS` | milliseconds since 1970, as a number or as text |
+//! | `TAI64N` | `@4000000050d506482dbdf024` |
+//! | anything else | a Joda pattern: the whole text must fit |
+//!
+//! Letters of a pattern; text between quotes stands for itself, letter case aside, and so does everything that is no letter:
+//!
+//! | letter | meaning |
+//! |---|---|
+//! | `y` `Y` `x` | year, year of the era, year of weeks; two of them read two digits as a year from 80 years ago to 19 years ahead |
+//! | `C` `G` | century, era |
+//! | `M` | month: one or two digits; three or more letters: its name, short or long |
+//! | `d` `D` `e` `E` `w` | day of the month, of the year, of the week (Monday is 1), name of the weekday, week |
+//! | `H` `k` `K` `h` `a` | hour from 0 to 23, 1 to 24, 0 to 11, 1 to 12; half of the day |
+//! | `m` `s` `S` | minute, second, digits of a fraction (at most as many as letters) |
+//! | `Z` `ZZ` | offset: `+0100`, `+01:00`, `Z` |
+//! | `ZZZ` | id of a zone: `Europe/Paris` |
+//! | `z` | one of UT, UTC, GMT, EST, EDT, CST, CDT, MST, MDT, PST, PDT |
+//!
+//! What surprises, here as in Logstash:
+//!
+//! * A pattern without `y` or `Y` gets this year; December gets last year's while it is January, January next year's while it
+//!   is December.
+//! * A weekday that does not fit the date moves the date within its week, from Monday to Sunday.
+//! * A local time that the clock skips fails; one that it shows twice is the earlier.
+//! * ISO8601 and patterns read texts only: the number 2015 is no `yyyy`.
+//! * Names are read as they are in the locale, all in lower or all in upper case; `mAr` is no month.
+//!
+//! ## When it fails
+//!
+//! If no format fits, the event gets the tags of `tag_on_failure` and counts as failed; the pipeline's `on_error` decides
+//! what becomes of it. A format that is none, an unknown zone and an illegal field reference are refused before the first
+//! event.
+//!
+//! ## Not as in Logstash
+//!
+//! * Where Logstash would stop its pipeline, the event fails: a text too short for TAI64N, a target below a field that is no
+//!   map, a zone's template or a common option that goes wrong. A pattern with `zzzz` and a target in `tags`, which can never
+//!   work, are refused when the pipeline is built.
+//! * A time before 1677-09-21 or after 2262-04-11 does not fit a timestamp of nanoseconds. It is set as the text that would
+//!   be written of it, `"+20150-03-04T00:00:00.000Z"`, in `@timestamp` too. Years beyond ±292,275,000 or so fail, where
+//!   Joda-Time sometimes goes round in its numbers.
+//! * Names are those of OpenJDK 17 for all of its locales, whatever Java a Logstash runs on. A locale that Java does not know
+//!   has the short English ones, as in Logstash.
+//! * The rules of zones are those of the tz database 2025b, which is newer than that of Joda-Time 2.10.
 
 mod calendar;
 mod fields;
@@ -51,7 +137,7 @@ impl Filter for Date {
     const NAME: &'static str = "date";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "parses a time out of a field, into @timestamp or another field";
-    const MANUAL: &'static str = include_str!("manual.md");
+    const MANUAL: &'static str = weir_filter::manual!();
     const OPTIONS: &'static [OptionDescription] = &[
         OptionDescription {
             name: "match",
@@ -93,7 +179,7 @@ impl Filter for Date {
             default: Some("[\"_dateparsefailure\"]"),
             required: false,
             doc: "The tags of an event whose field has none of the formats.",
-            example: "tag_on_failure = [\"_dateparsefailure\"]",
+            example: "tag_on_failure = [\"no_time\"]",
         },
     ];
 

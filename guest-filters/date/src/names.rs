@@ -21,23 +21,34 @@ pub(crate) struct NameTable {
 const NAMES: &str = include_str!("names.tsv");
 
 impl Locale {
-    /// The locale of a BCP 47 tag (`fr`, `fr-CA`, `fr_CA`): its region's names, else its language's; those of no
-    /// language, which are the short English ones, if the language is not among ours.
+    /// The locale of a BCP 47 tag (`fr`, `fr-CA`, `zh-Hant-TW`, also with underscores): the names of its region and script,
+    /// else those of its language; those of no language, which are the short English ones, if Java knows no other.
     pub(crate) fn of_tag(tag: &str) -> Locale {
-        let mut subtags = tag.split(['-', '_']);
+        let mut subtags = tag.split(['-', '_']).peekable();
         let mut language = subtags.next().unwrap_or_default().to_ascii_lowercase();
         if !(2..=8).contains(&language.len()) || !language.bytes().all(|letter| letter.is_ascii_alphabetic())
         {
             language.clear();
         }
-        // A script of four letters may stand between the two.
-        let region = subtags.find(|subtag| subtag.len() == 2 || subtag.len() == 3).unwrap_or_default();
-        let region = format!("{language}-{}", region.to_ascii_uppercase());
-        let rows = || NAMES.lines().filter(|line| !line.starts_with('#'));
+        let script = subtags
+            .next_if(|subtag| subtag.len() == 4 && subtag.bytes().all(|byte| byte.is_ascii_alphabetic()));
+        let script = script.map(|script| {
+            format!("-{}{}", script[..1].to_ascii_uppercase(), script[1..].to_ascii_lowercase())
+        });
+        let region = subtags.next_if(|subtag| subtag.len() == 2 || subtag.len() == 3);
+        let region = region.map(|region| format!("-{}", region.to_ascii_uppercase()));
+        let (script, region) = (script.unwrap_or_default(), region.unwrap_or_default());
         let row_of = |wanted: &str| {
-            rows().find(|row| row.split('\t').next().unwrap_or_default().split(',').any(|tag| tag == wanted))
+            let is_wanted =
+                |row: &&str| row.split('\t').next().unwrap_or_default().split(',').any(|tag| tag == wanted);
+            NAMES.lines().filter(|line| !line.starts_with('#')).find(is_wanted)
         };
-        let row = row_of(&region).or_else(|| row_of(&language)).or_else(|| row_of("und")).unwrap_or_default();
+        let row = row_of(&format!("{language}{script}{region}"))
+            .or_else(|| row_of(&format!("{language}{script}")))
+            .or_else(|| row_of(&format!("{language}{region}")))
+            .or_else(|| row_of(&language))
+            .or_else(|| row_of("und"))
+            .unwrap_or_default();
         let mut columns = [""; 6];
         for (column, names) in columns.iter_mut().zip(row.split('\t').skip(1)) {
             *column = names;
@@ -104,9 +115,13 @@ impl Locale {
         NameTable { names, starts }
     }
 
+    /// Turkish has an i without a dot, and its capital with one.
+    fn has_dotless_i(&self) -> bool {
+        matches!(self.language.as_str(), "tr" | "az")
+    }
+
     fn lower(&self, name: &str) -> String {
-        // Turkish has an i without a dot, and its capital with one.
-        if self.language == "tr" {
+        if self.has_dotless_i() {
             name.replace('I', "ı").replace('İ', "i").to_lowercase()
         } else {
             name.to_lowercase()
@@ -114,7 +129,7 @@ impl Locale {
     }
 
     fn upper(&self, name: &str) -> String {
-        if self.language == "tr" { name.replace('i', "İ").to_uppercase() } else { name.to_uppercase() }
+        if self.has_dotless_i() { name.replace('i', "İ").to_uppercase() } else { name.to_uppercase() }
     }
 }
 
@@ -150,7 +165,14 @@ mod tests {
         check("fr", Locale::months, "July", None);
         check("de-AT", Locale::months, "Jänner", Some((1, 7)));
         check("zh-Hant-TW", Locale::months, "12月", Some((12, 5)));
+        check("zh_Hans_TW", Locale::months, "十二月", Some((12, 9)));
+        check("zh-TW", Locale::half_days, "下午", Some((1, 6)));
         check("tr", Locale::months, "KASIM", Some((11, 5)));
+        check("az", Locale::months, "İYUN", Some((6, 5)));
+        check("ca", Locale::months, "de març", Some((3, 8)));
+        check("sr-Latn-ME", Locale::weekdays, "utorak", Some((2, 6)));
+        check("sr", Locale::weekdays, "уторак", Some((2, 12)));
+        check("iw", Locale::months, "מרץ", Some((3, 6)));
         check("en", Locale::weekdays, "sunday", Some((7, 6)));
         check("en", Locale::half_days, "pm", Some((1, 2)));
         check("en", Locale::eras, "BCE", Some((0, 3)));

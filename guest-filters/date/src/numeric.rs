@@ -1,5 +1,7 @@
 //! The formats of numbers: UNIX, UNIX_MS and TAI64N. Each answers milliseconds since 1970-01-01T00:00:00Z; what Logstash
-//! refuses, and what is out of all bounds, is `None`. Texts are read as Java reads them (`Long.parseLong`).
+//! refuses is `None`. Texts are read and numbers multiplied as Java does it: what does not fit 64 bits wraps around.
+
+use weir_filter::java_text;
 
 /// Seconds may not be more than this (2038-01-19T03:14:07Z).
 const LAST_SECOND: i64 = 2_147_483_647;
@@ -7,25 +9,23 @@ const LAST_SECOND: i64 = 2_147_483_647;
 /// A text of seconds, with a fraction of which three characters count. The fraction is added to negative seconds too, as
 /// in Logstash.
 pub(crate) fn unix_text(text: &str) -> Option<i64> {
-    let text = text.as_bytes();
-    let Some(dot) = text.iter().position(|&letter| letter == b'.') else {
-        return unix_integer(java_integer(text, 10)?);
-    };
-    let millis = unix_integer(java_integer(text.get(..dot)?, 10)?)?;
-    let rest = text.get(dot + 1..)?;
-    let digits = rest.get(..3).unwrap_or(rest);
+    let Some((seconds, rest)) = text.split_once('.') else { return unix_integer(java_integer(text, 10)?) };
+    let millis = unix_integer(java_integer(seconds, 10)?)?;
+    // Java counts units of UTF-16; a character of two of them is no digit in any case.
+    let end = rest.char_indices().nth(3).map_or(rest.len(), |(end, _)| end);
+    let digits = rest.get(..end)?;
     let fraction = java_integer(digits, 10)?;
-    let unit = match digits.len() {
+    let unit = match digits.chars().count() {
         1 => 100,
         2 => 10,
         _ => 1,
     };
-    millis.checked_add(fraction * unit)
+    Some(millis.wrapping_add(fraction * unit))
 }
 
 /// Whole seconds.
 pub(crate) fn unix_integer(seconds: i64) -> Option<i64> {
-    if seconds > LAST_SECOND { None } else { seconds.checked_mul(1_000) }
+    (seconds <= LAST_SECOND).then(|| seconds.wrapping_mul(1_000))
 }
 
 /// Seconds as a double: multiplied as one, and cut.
@@ -41,7 +41,7 @@ pub(crate) fn unix_decimal(text: &str) -> Option<i64> {
 
 /// A text of whole milliseconds.
 pub(crate) fn unix_ms_text(text: &str) -> Option<i64> {
-    java_integer(text.as_bytes(), 10)
+    java_integer(text, 10)
 }
 
 /// Milliseconds as a double, cut.
@@ -58,11 +58,13 @@ pub(crate) fn unix_ms_decimal(text: &str) -> Option<i64> {
 /// A TAI64N label: an `@` or none, 16 hexadecimal digits of seconds and 8 of nanoseconds; what follows is not looked at.
 /// Ten seconds are taken off, whenever it was.
 pub(crate) fn tai64n(text: &str) -> Option<i64> {
-    let digits = tai64n_digits(text)?;
-    let seconds = (java_integer(digits.get(..16)?, 16)? & ((1 << 62) - 1)) - 10;
-    let nanoseconds = java_integer(digits.get(16..24)?, 16)?;
+    let digits = text.strip_prefix('@').unwrap_or(text);
+    let mut ends = digits.char_indices().map(|(at, _)| at).chain([digits.len()]);
+    let (half, end) = (ends.nth(16)?, ends.nth(7)?);
+    let seconds = (java_integer(digits.get(..half)?, 16)? & ((1 << 62) - 1)) - 10;
+    let nanoseconds = java_integer(digits.get(half..end)?, 16)?;
     i32::try_from(nanoseconds).ok()?;
-    seconds.checked_mul(1_000)?.checked_add(nanoseconds / 1_000_000)
+    Some(seconds.wrapping_mul(1_000).wrapping_add(nanoseconds / 1_000_000))
 }
 
 /// Whether a text is too short for a TAI64N label: where Logstash stops, and no further format is tried.
@@ -71,15 +73,9 @@ pub(crate) fn is_short_tai64n(text: &str) -> bool {
     text.encode_utf16().count() < 24
 }
 
-fn tai64n_digits(text: &str) -> Option<&[u8]> {
-    let text = text.strip_prefix('@').unwrap_or(text);
-    text.as_bytes().get(..24)
-}
-
-/// Java's `Long.parseLong`: an optional sign and digits, nothing else, within 64 bits.
-fn java_integer(text: &[u8], radix: u32) -> Option<i64> {
-    let text = std::str::from_utf8(text).ok()?;
-    i64::from_str_radix(text, radix).ok()
+/// Java's `Long.parseLong`: an optional sign and digits of any script, nothing else, within 64 bits.
+fn java_integer(text: &str, radix: u32) -> Option<i64> {
+    i64::from_str_radix(&java_text::ascii_digits(text), radix).ok()
 }
 
 /// The whole part of a JSON number times ten to the `power`. `None` outside of 64 bits.
@@ -123,9 +119,11 @@ mod tests {
         assert_eq!(unix_text("1.123abc"), Some(1_123));
         assert_eq!(unix_text("-1.5"), Some(-500));
         assert_eq!(unix_text("1.-5"), Some(950));
-        for text in
-            ["1.", ".5", "1.12x", "1e9", " 1", "1 ", "--1", "", "+", "2147483648", "-9223372036854775808"]
-        {
+        assert_eq!(unix_text("١٢.٥é"), None);
+        assert_eq!(unix_text("１２.٥"), Some(12_500));
+        assert_eq!(unix_text("1.٥٥٥é"), Some(1_555));
+        assert_eq!(unix_text("-346800070890909422"), Some(3_688_066_509_572_058_704));
+        for text in ["1.", ".5", "1.12x", "1e9", " 1", "1 ", "--1", "", "+", "2147483648"] {
             assert_eq!(unix_text(text), None, "{text:?}");
         }
         assert_eq!(unix_ms_text("-5"), Some(-5));

@@ -266,6 +266,12 @@ fn usual(order: &[(Field, usize)], values: &mut Vec<i64>) -> Option<Usual> {
     if has_half_day && find(Field::HourOfDay).is_some() {
         return None;
     }
+    // A weekday may move the date into another month or year, where a field that the text does not name stays.
+    let has_date =
+        [Field::Year, Field::Month, Field::DayOfMonth].into_iter().all(|field| find(field).is_some());
+    if find(Field::DayOfWeek).is_some() && !has_date {
+        return None;
+    }
     let mut place = |field: Field, otherwise: i64| {
         find(field).unwrap_or_else(|| {
             values.push(otherwise);
