@@ -74,7 +74,7 @@ pub(crate) fn convert(value: Value<'_>, to: Type) -> Result<Converted, String> {
 fn convert_element(element: Json, to: Type) -> Result<Json, String> {
     if element.is_array() || element.is_object() {
         return match to {
-            Type::Text => Ok(Json::String(ruby::inspect(&element))),
+            Type::Text => Ok(Json::String(ruby_text::inspect(&element))),
             Type::Boolean => Ok(element),
             _ => Err("a list or map inside a list cannot be converted".to_owned()),
         };

@@ -1,5 +1,126 @@
-//! The mutate filter: renames, converts, replaces, splits, joins, merges and copies fields. This module reads the
-//! options into lists of operations; what each does is in `operation`, what `gsub` does in `substitution`.
+//! # mutate
+//!
+//! Changes fields: renames, converts, replaces, splits, joins, merges and copies them. It is Logstash's `mutate`, version
+//! 3.6.0.
+//!
+//! However they are written, the operations run in this order: `coerce`, `rename`, `update`, `replace`, `convert`, `gsub`,
+//! `uppercase`, `capitalize`, `lowercase`, `strip`, `split`, `join`, `merge`, `copy`. Inside one operation the entries run
+//! as they are written. The common options (`add_field`, `remove_field`, `add_tag`, `remove_tag`) come last. To have
+//! another order, write several filters.
+//!
+//! ```toml
+//! [[filter]]
+//! use = "mutate"
+//! rename = { client = "[source][ip]" }
+//! convert = { bytes = "integer", took = "float" }
+//! lowercase = ["method"]
+//! remove_field = ["message"]
+//! ```
+//!
+//! With no operation, only common options, the filter reads nothing and costs next to nothing.
+//!
+//! ## Options
+//!
+//! Fields are named by field references: `name`, or `[a][b]`; `[list][0]` and `[list][-1]` lead into lists. An option
+//! that takes a table also takes a flat list of names and values; one that takes a list also takes a single value. No
+//! option has a value unless it is set.
+//!
+//! ### coerce
+//! Table of field and default value. A field that exists and is null gets the value, as text; a missing one stays missing.
+//! The value is a template (`%{other}`). `coerce = { user = "unknown" }`
+//!
+//! ### rename
+//! Table of old and new name. The new field is overwritten if it exists; a missing old one changes nothing. Both names are
+//! templates. If the new field cannot be set, the value is lost, as in Logstash. `rename = { host = "[host][name]" }`
+//!
+//! ### update
+//! Table of field and value. Sets the field, as text, only if it exists. The value is a template.
+//! `update = { message = "%{source}: %{message}" }`
+//!
+//! ### replace
+//! Table of field and value. Sets the field, as text, whether it exists or not. The value is a template.
+//! `replace = { type = "app_%{environment}" }`
+//!
+//! ### convert
+//! Table of field and type: `string`, `integer`, `float`, `boolean`, `integer_eu`, `float_eu` (with `.` between thousands
+//! and a decimal `,`). `convert = { bytes = "integer" }`
+//!
+//! * Missing fields, nulls and maps stay as they are. Of a list every element is converted, or none.
+//! * Texts may hold white space around the number, commas, an exponent, underscores between digits, or `0x` and
+//!   hexadecimal digits. `integer` cuts toward zero and has no upper bound (but 4,096 digits). A text that is no number is an
+//!   error. True and false become 1 and 0.
+//! * `boolean` takes `true`, `t`, `yes`, `y`, `1`, `1.0` and `false`, `f`, `no`, `n`, `0`, `0.0`, in any letter case, and
+//!   the empty text as false. Anything else stays as it is.
+//!
+//! ### gsub
+//! List of field, regular expression and replacement, three by three. In a text, and in each text of a list, everything that
+//! the expression matches is replaced; other values stay. `gsub = ["path", "/", "_", "message", "[\\?#-]", "."]`
+//!
+//! * The expression is in Ruby's dialect: `^` and `$` stand at every line, `(?m)` lets the dot match line feeds, `\h` is a
+//!   hexadecimal digit, `\w`, `\d` and `\s` are ASCII and `[[:alpha:]]` and `\p{…}` are not; look-around, references, atomic
+//!   groups, `[a-z&&[^x]]` and the rest are there.
+//! * In the replacement `\1` to `\9` are groups, `\0` or `\&` the whole match, `\k<name>` a named group, `` \` `` and `\'` what
+//!   stands before and after the match, `\\` a backslash. A group that took no part is nothing; a name that there is not is an
+//!   error. Where groups have names, those without do not capture, and `\1` is nothing.
+//! * The replacement is a template. So is the expression if it holds `%{`: it is then made for each event, as it is and not
+//!   escaped, and one that is none is an error of that event. In TOML a backslash is doubled in `"…"` and not in `'…'`.
+//! * All entries run in the order in which they are written, each on what the ones before it left.
+//! * A search that takes too many steps is an error of that event.
+//!
+//! ### uppercase
+//! List of fields. Texts, and texts in a list, become upper case, by Unicode's rules (`ß` becomes `SS`); anything else stays.
+//! `uppercase = ["method"]`
+//!
+//! ### capitalize
+//! List of fields. Texts, and texts in a list, begin with a capital and go on in lower case. `capitalize = ["name"]`
+//!
+//! ### lowercase
+//! List of fields. Texts, and texts in a list, become lower case. `lowercase = ["[url][domain]"]`
+//!
+//! ### strip
+//! List of fields. Takes ASCII white space (and NUL) from both ends of a text, or of each text in a list. A list that holds anything else
+//! is an error. `strip = ["message"]`
+//!
+//! ### split
+//! Table of field and separator. Makes a list of a text; empty parts at the end are dropped. A single space stands for
+//! runs of white space, an empty separator cuts between all characters. `split = { hosts = "," }`
+//!
+//! ### join
+//! Table of field and separator. Makes a text of a list. `join = { hosts = ", " }`
+//!
+//! ### merge
+//! Table of field and field, or list of fields. Appends the second to the first: lists are joined, single values become
+//! lists of one, a map takes over the members of a map. A map and something else do not mix: nothing happens. With
+//! several sources and a first field that is no list, only the last source is appended, as in Logstash.
+//! `merge = { all = ["a", "b"] }`
+//!
+//! ### copy
+//! Table of field and new field. A null or a missing field copies nothing. `copy = { message = "[event][original]" }`
+//!
+//! ### tag_on_failure
+//! Text, `"_mutate_error"`. The tag of an event on which an operation fails. `tag_on_failure = "not_a_number"`
+//!
+//! ### ecs_compatibility
+//! Text. Changes nothing in this filter; Logstash has it everywhere. `ecs_compatibility = "v8"`
+//!
+//! ## When it fails
+//!
+//! An operation fails if a value cannot be converted, if a field would lie below a text or number, if `@timestamp` would
+//! get something that is no timestamp, `tags` something that is no text or list of texts, if a field reference or a date
+//! pattern in a template is illegal, or if `gsub` cannot replace. What was done before stays, the rest is not done, the event
+//! gets the tag of `tag_on_failure`, and the pipeline's `on_error` decides what becomes of it.
+//!
+//! ## Not as in Logstash
+//!
+//! * `gsub` refuses what Ruby has and Weir has not, by name: the call of a group (`\g<name>`), the absent operator (`(?~…)`),
+//!   references with a level (`\k<name+1>`), names of blocks (`\p{InGreek}`), and expressions that are too long (16 KiB) or too
+//!   large when their repetitions are written out. In any letter case `ß` is `ss` and `ﬁ` is `fi`, but not inside look-behind
+//!   or across a quantifier (`s{2}`). JRuby's mistakes with `(?i)[^é]` and `(?i)[[:upper:]]` are not repeated.
+//! * `gsub` gives up a search after a million steps and 16 for each byte of the text; a text may become an eighth of the memory
+//!   limit long. Logstash has no bounds there.
+//! * A timestamp inside a map that is renamed, copied or merged as a whole becomes its text.
+//! * A list is not filled up beyond a million elements, and a number not beyond 4,096 digits: that is an error.
+//! * Texts of lists and maps inside lists (`convert` to `string`, `join`) are those of Ruby 3.4.
 
 mod convert;
 mod number;
@@ -31,8 +152,8 @@ pub struct Mutate {
 impl Filter for Mutate {
     const NAME: &'static str = "mutate";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const SUMMARY: &'static str = "Renames, converts, replaces, splits, joins, merges and copies fields";
-    const MANUAL: &'static str = include_str!("manual.md");
+    const SUMMARY: &'static str = "renames, converts, replaces, splits, joins, merges and copies fields";
+    const MANUAL: &'static str = weir_filter::manual!();
     const OPTIONS: &'static [OptionDescription] = OPTIONS;
 
     fn configure(options: &Options, plan: &mut Plan) -> Result<Self, Problems> {

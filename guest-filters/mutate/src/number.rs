@@ -21,7 +21,10 @@ pub(crate) enum Whole {
 /// The whole number that a text says, cut toward zero. White space around it and all commas are passed over.
 pub(crate) fn integer_of_text(text: &str) -> Option<Whole> {
     let text = cleaned(text);
-    let Some(hexadecimal) = Hexadecimal::read(&text) else { return integer_of_decimal(&text) };
+    let Some(hexadecimal) = Hexadecimal::read(&text) else {
+        // `BigDecimal` takes a `d` for the `e` of an exponent, `Float` does not.
+        return integer_of_decimal(&text.replace('d', "e"));
+    };
     let hexadecimal = hexadecimal?;
     match (hexadecimal.fraction, hexadecimal.exponent) {
         (None, None) => whole(&decimal_digits(hexadecimal.negative, hexadecimal.digits)?),
@@ -247,6 +250,9 @@ mod tests {
             ("1.2345e2", "123"),
             ("1E3", "1000"),
             ("5e-1", "0"),
+            ("1D5", "100000"),
+            ("0d10", "0"),
+            ("\0 7", "7"),
             (".5", "0"),
             ("-0", "0"),
             ("9223372036854775807", "9223372036854775807"),

@@ -93,6 +93,10 @@ impl Operation {
             Operation::Join(named, separator) => {
                 let field = found(named)?;
                 let Some(Json::Array(list)) = event.get(field).and_then(json_of) else { return Ok(()) };
+                // Of nothing Ruby makes the empty text before it looks at the separator.
+                if list.is_empty() {
+                    return event.set(field, "");
+                }
                 let joined = ruby::join(&list, as_text(separator)?);
                 event.set(field, joined.as_str())
             }
@@ -122,19 +126,33 @@ fn set_rendered(event: &mut Event<'_>, field: Field, template: &Template) -> Res
 }
 
 fn rename(event: &mut Event<'_>, old: &Name, new: &Name) -> Result<(), Failure> {
-    let old = resolved(event, old)?;
+    let old = rendered(event, old)?;
+    let new = rendered(event, new)?;
+    let old = referred(event, old)?;
     let Some(value) = event.get(old) else { return Ok(()) };
     event.remove(old);
     // What cannot be stored under the new name is lost.
-    let new = resolved(event, new)?;
+    let new = referred(event, new)?;
     event.set(new, value)
 }
 
-fn resolved(event: &mut Event<'_>, name: &Name) -> Result<Field, Failure> {
+/// A name of `rename`, its template rendered.
+enum Rendered<'a> {
+    Fixed(&'a Named),
+    Text(String),
+}
+
+fn rendered<'a>(event: &Event<'_>, name: &'a Name) -> Result<Rendered<'a>, Failure> {
     match name {
-        Name::Fixed(named) => found(named),
-        Name::Template(template) => {
-            let text = event.render(template)?;
+        Name::Fixed(named) => Ok(Rendered::Fixed(named)),
+        Name::Template(template) => Ok(Rendered::Text(event.render(template)?)),
+    }
+}
+
+fn referred(event: &mut Event<'_>, name: Rendered<'_>) -> Result<Field, Failure> {
+    match name {
+        Rendered::Fixed(named) => found(named),
+        Rendered::Text(text) => {
             let reference = FieldReference::parse(&text).map_err(Failure::new)?;
             Ok(event.field(&reference))
         }

@@ -1,7 +1,8 @@
 //! How Ruby prints values, where mutate makes texts of them: `convert` to string, `convert` to boolean, `join`.
 
 use serde_json::Value as Json;
-use weir_filter::{Value, ruby_text};
+use weir_filter::Value;
+use weir_filter::ruby_text::{self, inspect};
 
 /// The text of a value that is no list and no map. A null is the empty text.
 pub(crate) fn text_of_value(value: Value<'_>) -> String {
@@ -23,28 +24,6 @@ pub(crate) fn join(list: &[Json], separator: &str) -> String {
         });
     }
     parts.join(separator)
-}
-
-/// A list or map as Ruby shows it to a programmer: `["a", nil, {"b" => 1.0}]`.
-pub(crate) fn inspect(json: &Json) -> String {
-    match json {
-        Json::Null => "nil".to_owned(),
-        // Ruby and JSON differ only in what needs an escape beyond these.
-        Json::String(_) => json.to_string(),
-        Json::Array(list) => {
-            let elements: Vec<String> = list.iter().map(inspect).collect();
-            format!("[{}]", elements.join(", "))
-        }
-        Json::Object(map) if map.is_empty() => "{}".to_owned(),
-        Json::Object(map) => {
-            let members: Vec<String> = map
-                .iter()
-                .map(|(key, value)| format!("{} => {}", Json::from(key.as_str()), inspect(value)))
-                .collect();
-            format!("{{{}}}", members.join(", "))
-        }
-        scalar => ruby_text::scalar_of_json(scalar).map(text_of_value).unwrap_or_default(),
-    }
 }
 
 /// Whether a JSON number has a fraction or an exponent.

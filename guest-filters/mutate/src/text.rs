@@ -25,9 +25,9 @@ pub(crate) fn capitalize(text: &str) -> String {
     capitalized
 }
 
-/// The text without ASCII white space around it, and without NUL at its end.
+/// The text without ASCII white space and NUL around it.
 pub(crate) fn strip(text: &str) -> &str {
-    text.trim_start_matches(is_space).trim_end_matches(|letter| letter == '\0' || is_space(letter))
+    text.trim_matches(|letter| letter == '\0' || is_space(letter))
 }
 
 /// The text's parts between `separator`, empty ones at the end dropped. A single space stands for runs of ASCII
@@ -60,6 +60,7 @@ fn push_titlecase(capitalized: &mut String, letter: char) {
         0x1ca..=0x1cc => 0x1cb,
         0x1f1..=0x1f3 => 0x1f2,
         0x10d0..=0x10fa | 0x10fd..=0x10ff => code,
+        0x1c90..=0x1cba | 0x1cbd..=0x1cbf => code - 0x1c90 + 0x10d0,
         0x1f80..=0x1faf => code | 8,
         0x1fb3 | 0x1fbc => 0x1fbc,
         0x1fc3 | 0x1fcc => 0x1fcc,
@@ -98,6 +99,7 @@ mod tests {
             ("ᾳ", "ᾼ"),
             ("ᾷ", "Α\u{342}\u{345}"),
             ("ა", "ა"),
+            ("Ა Ა", "ა ა"),
             ("ΣΑΣ", "Σασ"),
             (" a", " a"),
             ("1A", "1a"),
@@ -111,7 +113,7 @@ mod tests {
     #[test]
     fn strips() {
         for (text, expected) in
-            [("\t\n\x0b\x0c\r x y \r\n\0 ", "x y"), ("\u{a0}x\u{3000}", "\u{a0}x\u{3000}"), ("  ", "")]
+            [("\t\n\0\x0b\x0c\r x y \r\n\0 ", "x y"), ("\u{a0}x\u{3000}", "\u{a0}x\u{3000}"), ("  ", "")]
         {
             assert_eq!(strip(text), expected, "{text:?}");
         }
