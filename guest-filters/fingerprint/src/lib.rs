@@ -1,5 +1,77 @@
-//! The fingerprint filter: puts a hash of fields into a field. This module reads the options and decides what is
-//! hashed; the text of values is made in `canonical`, the methods are in `hash`, `network` and `punctuation`.
+//! # fingerprint
+//!
+//! Puts a hash of one field or several into a field: to find equal events, to make document ids, to hide values. It is
+//! Logstash's `fingerprint`, version 3.5.0.
+//!
+//! ```toml
+//! [[filter]]
+//! use = "fingerprint"
+//! source = ["message"]
+//! target = "[@metadata][fingerprint]"
+//! method = "SHA256"
+//! ```
+//!
+//! ## Options
+//!
+//! ### source
+//! List, `["message"]`. The fields to hash. Without `concatenate_sources` each field is hashed by itself and
+//! the last one that exists wins; of a list each element is hashed, and the target becomes a list. Missing fields are
+//! passed over. `source = ["src_ip", "dst_ip"]`
+//!
+//! ### target
+//! Text; `fingerprint`, and with `ecs_compatibility` on `[event][hash]`. The field that gets the hash; what it held is
+//! lost.
+//! `target = "[@metadata][fingerprint]"`
+//!
+//! ### method
+//! Choice, `"SHA1"`. Spelt exactly so. `method = "MURMUR3"`
+//!
+//! | method | what is hashed | result |
+//! |---|---|---|
+//! | `SHA1` `SHA256` `SHA384` `SHA512` `MD5` | the text; with `key` its HMAC | hexadecimal digits, or Base64 |
+//! | `MURMUR3` | a whole number as its 8 little-endian bytes, anything else as text | an integer, 0 to 4294967295 |
+//! | `MURMUR3_128` | a whole number of 32 bits as 4 bytes, others as 8, anything else as text | hexadecimal digits, or Base64 |
+//! | `IPV4_NETWORK` | an IPv4 or IPv6 address, masked to `key` bits; of `10.1.2.3/16` at most 16 of them | the network's address |
+//! | `UUID` | nothing | a random UUID, even without a source |
+//! | `PUNCTUATION` | a text | its punctuation and symbols; with several sources, sorted by name, the last one's |
+//!
+//! `MURMUR3` has 32 bits: of 100,000 different texts, one pair on average is equal. Do not use it as a document id unless
+//! equal ids may merge.
+//!
+//! ### key
+//! Password. For `SHA…` and `MD5` the key of the HMAC (an empty one too), for `IPV4_NETWORK` the length of the prefix, which
+//! it needs. It is never shown. `key = "${HMAC_KEY}"`
+//!
+//! ### base64encode
+//! Boolean, `false`. Base64 instead of hexadecimal digits. `base64encode = true`
+//!
+//! ### concatenate_sources
+//! Boolean, `false`. One hash over all sources: `|name|value|name|value|`, names sorted, a missing field with an empty
+//! value. `concatenate_sources = true`
+//!
+//! ### concatenate_all_fields
+//! Boolean, `false`. One hash over all fields of the event but `@metadata`, in the same form; `source` is not looked at.
+//! `concatenate_all_fields = true`
+//!
+//! ### ecs_compatibility
+//! Choice of `disabled`, `v1` and `v8`; the pipeline's. Decides the default of `target`. `ecs_compatibility = "v8"`
+//!
+//! ## Texts of values
+//!
+//! A null is the empty text, a map `key|value|key|value` with sorted keys, a list its elements joined with `|`, a timestamp
+//! `2026-01-01T00:00:05.120Z`, a float Ruby's form (`1.0`, `1.0e-05`). Nothing is escaped, so different values may have
+//! the same text.
+//!
+//! ## When it fails
+//!
+//! There is no failure tag. An event counts as failed, and `on_error` decides what becomes of it, where Logstash's pipeline
+//! would stop: an `IPV4_NETWORK` source that is no address, a `PUNCTUATION` source that is no text, a target below a text
+//! or number.
+//!
+//! ## Not as in Logstash
+//!
+//! * Floats from 1e16 on are printed with an exponent, as in the C Ruby; JRuby does so from 1e19 on.
+//! * Punctuation and symbols are those of Unicode 16; JRuby's are those of its own release.
 
 mod canonical;
 mod hash;
@@ -30,7 +102,7 @@ enum Method {
     Murmur3,
     Murmur3_128,
     /// The length of the prefix.
-    Ipv4Network(u32),
+    Ipv4Network(i64),
     Uuid,
     Punctuation,
 }
@@ -47,8 +119,8 @@ enum Sources {
 impl Filter for Fingerprint {
     const NAME: &'static str = "fingerprint";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const SUMMARY: &'static str = "Puts a hash of fields into a field";
-    const MANUAL: &'static str = include_str!("manual.md");
+    const SUMMARY: &'static str = "puts a hash of fields into a field";
+    const MANUAL: &'static str = weir_filter::manual!();
     const OPTIONS: &'static [OptionDescription] = OPTIONS;
 
     fn configure(options: &Options, plan: &mut Plan) -> Result<Self, Problems> {

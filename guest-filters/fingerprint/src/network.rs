@@ -7,12 +7,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 ///
 /// # Errors
 /// If the text is no address, or a prefix is longer than the address.
-pub(crate) fn network_of(text: &str, prefix: u32) -> Result<String, String> {
+pub(crate) fn network_of(text: &str, prefix: i64) -> Result<String, String> {
     let (address, own_prefix) = match text.split_once('/') {
         Some((address, own_prefix)) => (address, Some(own_prefix)),
         None => (text, None),
     };
-    let mut address = parse_address(address).ok_or_else(|| format!("{text:?} is not an IP address"))?;
+    let (mut address, zone) =
+        parse_address(address).ok_or_else(|| format!("{text:?} is not an IP address"))?;
     if let Some(own_prefix) = own_prefix {
         let own_prefix =
             parse_prefix(own_prefix, address).ok_or_else(|| format!("{text:?} has no valid prefix"))?;
@@ -20,57 +21,89 @@ pub(crate) fn network_of(text: &str, prefix: u32) -> Result<String, String> {
     }
     Ok(match masked(address, prefix)? {
         IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => print_ipv6(address),
+        IpAddr::V6(address) => print_ipv6(address) + zone,
     })
 }
 
-/// The prefix length that the option `key` says: its leading digits, 0 without any, as Ruby's `to_i`.
-pub(crate) fn prefix_of_key(key: &str) -> u32 {
-    let digits: String = key.trim_start().chars().take_while(char::is_ascii_digit).collect();
-    if digits.is_empty() { 0 } else { digits.parse().unwrap_or(u32::MAX) }
+/// The prefix length that the option `key` says, as Ruby's `to_i`: a sign, and the digits that it begins with, single
+/// underscores between them; 0 without any.
+pub(crate) fn prefix_of_key(key: &str) -> i64 {
+    let key = key.trim_start_matches(|letter: char| letter == '\x0b' || letter.is_ascii_whitespace());
+    let (negative, key) = match key.as_bytes().first() {
+        Some(b'-') => (true, &key[1..]),
+        Some(b'+') => (false, &key[1..]),
+        _ => (false, key),
+    };
+    let mut prefix = 0_i64;
+    let mut after_digit = false;
+    for byte in key.bytes() {
+        match byte {
+            b'0'..=b'9' => prefix = prefix.saturating_mul(10).saturating_add(i64::from(byte - b'0')),
+            b'_' if after_digit => {}
+            _ => break,
+        }
+        after_digit = byte != b'_';
+    }
+    if negative { -prefix } else { prefix }
 }
 
-fn parse_address(text: &str) -> Option<IpAddr> {
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    match bare {
-        Some(bare) => bare.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
-        None => text.parse().ok(),
+/// A text, and the zone that it ends with, if it does.
+fn split_zone(text: &str) -> (&str, &str) {
+    let zone =
+        |at: usize| text.get(at + 1..).is_some_and(|name| !name.is_empty() && name.bytes().all(is_word));
+    match text.rfind('%') {
+        Some(at) if zone(at) => text.split_at(at),
+        _ => (text, ""),
     }
 }
 
+fn is_word(byte: u8) -> bool {
+    byte == b'_' || byte.is_ascii_alphanumeric()
+}
+
+/// An address, in brackets if it is one of IPv6, and the zone that it ends with (`%eth0`), if it does.
+fn parse_address(text: &str) -> Option<(IpAddr, &str)> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let (address, zone) = split_zone(bare.unwrap_or(text));
+    let address: IpAddr = address.parse().ok()?;
+    let must_be_ipv6 = bare.is_some() || !zone.is_empty();
+    (address.is_ipv6() || !must_be_ipv6).then_some((address, zone))
+}
+
 /// A prefix after a slash: a number, or a mask such as `255.255.0.0`.
-fn parse_prefix(text: &str, address: IpAddr) -> Option<u32> {
+fn parse_prefix(text: &str, address: IpAddr) -> Option<i64> {
     if !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit()) {
-        return text.parse().ok();
+        // Ruby takes none with zeros before it.
+        return text.parse().ok().filter(|_| text == "0" || !text.starts_with('0'));
     }
     match (text.parse().ok()?, address) {
         (IpAddr::V4(mask), IpAddr::V4(_)) => {
             let mask = mask.to_bits();
-            (mask.leading_ones() + mask.trailing_zeros() == 32).then(|| mask.leading_ones())
+            (mask.leading_ones() + mask.trailing_zeros() == 32).then(|| i64::from(mask.leading_ones()))
         }
         (IpAddr::V6(mask), IpAddr::V6(_)) => {
             let mask = mask.to_bits();
-            (mask.leading_ones() + mask.trailing_zeros() == 128).then(|| mask.leading_ones())
+            (mask.leading_ones() + mask.trailing_zeros() == 128).then(|| i64::from(mask.leading_ones()))
         }
         _ => None,
     }
 }
 
-fn masked(address: IpAddr, prefix: u32) -> Result<IpAddr, String> {
-    let (bits, masked) = match address {
+fn masked(address: IpAddr, prefix: i64) -> Result<IpAddr, String> {
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    let Some(prefix) = u32::try_from(prefix).ok().filter(|prefix| *prefix <= bits) else {
+        return Err(format!("the address {address} has no prefix of {prefix} bits"));
+    };
+    Ok(match address {
         IpAddr::V4(address) => {
-            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(prefix)).unwrap_or(0);
-            (32, IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask)))
+            let mask = u32::MAX.checked_shl(bits - prefix).unwrap_or(0);
+            IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask))
         }
         IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(prefix)).unwrap_or(0);
-            (128, IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask)))
+            let mask = u128::MAX.checked_shl(bits - prefix).unwrap_or(0);
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
         }
-    };
-    if prefix > bits {
-        return Err(format!("a prefix of {prefix} bits is longer than the address {address}"));
-    }
-    Ok(masked)
+    })
 }
 
 /// Ruby prints addresses below `::/96` with a dotted end when both of their last groups would show.
@@ -87,7 +120,7 @@ fn print_ipv6(address: Ipv6Addr) -> String {
 mod tests {
     use super::*;
 
-    fn check(text: &str, prefix: u32, expected: Option<&str>) {
+    fn check(text: &str, prefix: i64, expected: Option<&str>) {
         assert_eq!(network_of(text, prefix).ok().as_deref(), expected, "{text:?}/{prefix}");
     }
 
@@ -103,6 +136,10 @@ mod tests {
         check("::ffff:1.2.3.4", 128, Some("::ffff:1.2.3.4"));
         check("::1.2.3.4", 128, Some("::1.2.3.4"));
         check("::1", 128, Some("::1"));
+        check("fe80::1%eth0", 64, Some("fe80::%eth0"));
+        check("[fe80::1%1]", 128, Some("fe80::1%1"));
+        check("[1.2.3.4]", 24, None);
+        check("1.2.3.4%1", 24, None);
     }
 
     #[test]
@@ -113,12 +150,17 @@ mod tests {
             check(text, 24, None);
         }
         check("1.2.3.4", 33, None);
+        check("1.2.3.4", -1, None);
+        check("1.2.3.4/08", 24, None);
         check("1.2.3.4/255.0.255.0", 24, None);
     }
 
     #[test]
     fn keys() {
-        assert_eq!(["24", "24x", "x", "", " 8"].map(prefix_of_key), [24, 24, 0, 0, 8]);
-        assert_eq!(prefix_of_key("99999999999"), u32::MAX);
+        assert_eq!(
+            ["24", "24x", "x", "", " 8", "+8", "-1", "1_6", "1__6"].map(prefix_of_key),
+            [24, 24, 0, 0, 8, 8, -1, 16, 1]
+        );
+        assert_eq!(prefix_of_key("99999999999999999999"), i64::MAX);
     }
 }
