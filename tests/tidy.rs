@@ -101,7 +101,16 @@ fn every_filter_has_cases_and_a_manual() {
         sources(&path.join("cases"), ".toml", &mut cases);
         assert!(!cases.is_empty(), "{} has no cases", path.display());
         let text = fs::read_to_string(path.join("src/lib.rs")).expect("a filter has a lib.rs");
-        assert!(text.contains("MANUAL"), "{} has no manual", path.display());
+        assert!(text.contains("weir_filter::manual!()"), "{} has no manual", path.display());
+        let mut tests = Vec::new();
+        sources(&path.join("tests"), ".rs", &mut tests);
+        let checked =
+            |test: &PathBuf| fs::read_to_string(test).is_ok_and(|text| text.contains("check_manual::<"));
+        assert!(
+            tests.iter().any(checked),
+            "no test of {} compares its manual with its options",
+            path.display()
+        );
     }
     assert!(filters >= 6);
 }

@@ -1,5 +1,92 @@
-//! The geoip filter: adds what an address database knows of an address. This module reads the options; what each kind
-//! of database has is in `kind`, a batch is worked on in `lookup`. The database itself is the host's.
+//! # geoip
+//!
+//! Adds what an address database (MaxMind's format, `.mmdb`) knows of an IP address: place, country, network, provider. It
+//! is Logstash's `geoip`, version 8.0.0.
+//!
+//! ```toml
+//! [[filter]]
+//! use = "geoip"
+//! source = "client_ip"
+//! target = "geoip"
+//! database = "GeoLite2-City.mmdb"
+//! ```
+//!
+//! The file is read once for the whole pipeline and opened anew when it is replaced. Its kind is told by the type inside it:
+//! City, Country, Domain, ASN, ISP, Enterprise, Anonymous-IP.
+//!
+//! ## Options
+//!
+//! ### source
+//! Text, required. The field with the address: a text with an IPv4 or IPv6 address, or a list, of which the first element counts.
+//! `source = "client_ip"`
+//!
+//! ### target
+//! Text; `geoip`. The field that gets what is found. With `ecs_compatibility` on it is `source` without its last fragment if that is `[ip]`, as in
+//! `[client][ip]`; otherwise it must be set. What is there already stays; values of the same name are overwritten.
+//! `target = "geoip"`
+//!
+//! ### database
+//! Text, required. The file, relative to the pipeline file. MaxMind gives GeoLite2 databases away to anyone with a free account;
+//! `geoipupdate` keeps them up to date. `database = "GeoLite2-City.mmdb"`
+//!
+//! ### fields
+//! List; those marked below. The values to take, in any letter case. Unknown names are refused; what the kind of database
+//! does not have is passed over. `fields = ["city_name", "location"]`
+//!
+//! | name | field below the target | with ECS | default for |
+//! |---|---|---|---|
+//! | `IP` | `ip` | `ip` | all but Domain and Anonymous-IP |
+//! | `CITY_NAME` | `city_name` | `[geo][city_name]` | City, Enterprise |
+//! | `COUNTRY_NAME` | `country_name` | `[geo][country_name]` | City, Country, Enterprise |
+//! | `CONTINENT_CODE` | `continent_code` | `[geo][continent_code]` | City |
+//! | `CONTINENT_NAME` | `continent_name` | `[geo][continent_name]` | Country, Enterprise |
+//! | `COUNTRY_CODE2` | `country_code2` | `[geo][country_iso_code]` | City, Country, Enterprise |
+//! | `COUNTRY_CODE3` (two letters, as in Logstash) | `country_code3` | | City |
+//! | `POSTAL_CODE` | `postal_code` | `[geo][postal_code]` | City |
+//! | `DMA_CODE` | `dma_code` | `[mmdb][dma_code]` | City |
+//! | `REGION_NAME` | `region_name` | `[geo][region_name]` | City, Enterprise |
+//! | `REGION_CODE` | `region_code` | `[geo][region_code]` | City without ECS |
+//! | `REGION_ISO_CODE` | `region_iso_code` | `[geo][region_iso_code]` | City with ECS, Enterprise |
+//! | `TIMEZONE` | `timezone` | `[geo][timezone]` | City |
+//! | `LOCATION` | `[location][lat]`, `[location][lon]` | `[geo][location][lat]`, `[geo][location][lon]` | City, Enterprise |
+//! | `LATITUDE`, `LONGITUDE` | `latitude`, `longitude` | `[geo][location][lat]`, `[geo][location][lon]` | City |
+//! | `AUTONOMOUS_SYSTEM_NUMBER` | `asn` | `[as][number]` | ASN, ISP |
+//! | `AUTONOMOUS_SYSTEM_ORGANIZATION` | `as_org` | `[as][organization][name]` | ASN, ISP |
+//! | `ISP`, `ORGANIZATION` | `isp`, `organization` | `[mmdb][isp]`, `[mmdb][organization]` | ISP |
+//! | `NETWORK` | `network` | `[ip_traits][network]` | |
+//! | `HOSTING_PROVIDER`, `TOR_EXIT_NODE`, `ANONYMOUS_VPN`, `ANONYMOUS`, `PUBLIC_PROXY`, `RESIDENTIAL_PROXY` | the same in lower case | the same, in `[ip_traits]` | Anonymous-IP |
+//! | `DOMAIN` | `domain` | `domain` | Domain |
+//!
+//! ### tag_on_failure
+//! List, `["_geoip_lookup_failure"]`. The tags of an event whose address was not found.
+//! `tag_on_failure = ["src_geoip_lookup_failure"]`
+//!
+//! ### ecs_compatibility
+//! Choice of `disabled`, `v1` and `v8`; the pipeline's. Decides the names of the fields. `ecs_compatibility = "v8"`
+//!
+//! ### default_database_type
+//! Choice, `"City"`. `City` or `ASN`. Taken for Logstash's sake, where it only matters to managed databases.
+//! `default_database_type = "ASN"`
+//!
+//! ### cache_size
+//! Number, `1000`. Taken for Logstash's sake: Weir's cache belongs to the database and is shared. `cache_size = 10000`
+//!
+//! ## When it fails
+//!
+//! A missing, null or blank source, an address that is not in the database (private ones are in none), or one without any
+//! of the wanted values: the event gets the tags of `tag_on_failure`, and the common options do not run. The target becomes
+//! an empty map if there was an address and no target yet. A City record without latitude and longitude counts as not found,
+//! as in Logstash. This is not an error.
+//!
+//! It is one, with the same tags, and `on_error` decides, if the source is neither a text nor a list that begins with one,
+//! or the target would lie below a text or number.
+//!
+//! ## Not as in Logstash
+//!
+//! * There is no managed database and no download: `database` must be set.
+//! * A source that is no address is never looked up in the DNS. Zones of IPv6 addresses are read if they are numbers (`%1`).
+//! * A record is taken as far as it fits: Logstash finds nothing in one that has a text where a map belongs, say. A Domain
+//!   record without a domain counts as not found, where Logstash stores a null.
 
 mod columns;
 mod kind;
@@ -23,8 +110,8 @@ pub struct Geoip {
 impl Filter for Geoip {
     const NAME: &'static str = "geoip";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const SUMMARY: &'static str = "Adds what an address database knows of an address";
-    const MANUAL: &'static str = include_str!("manual.md");
+    const SUMMARY: &'static str = "adds what an address database knows of an address";
+    const MANUAL: &'static str = weir_filter::manual!();
     const OPTIONS: &'static [OptionDescription] = OPTIONS;
 
     fn configure(options: &Options, plan: &mut Plan) -> Result<Self, Problems> {

@@ -1,5 +1,78 @@
-//! The local-time filter: writes a time in a named zone. It takes the place of the `ruby` filter that names an index by
-//! the local day. This file is the filter itself; the format is left to `directives`, the text to `writer`.
+//! # local-time
+//!
+//! Writes a time as text in a named time zone: the local day for the name of an index, say. It does in a sandbox what
+//! pipelines of Logstash use a `ruby` filter for.
+//!
+//! ```toml
+//! [[filter]]
+//! use = "local-time"
+//! source = "@timestamp"
+//! target = "[@metadata][local_time]"
+//! format = "%Y-%m-%d"
+//! timezone = "Asia/Tokyo"
+//! ```
+//!
+//! An event whose `@timestamp` is 2020-02-23T17:08:41Z gets `2020-02-24`, for it is past midnight in Tokyo.
+//!
+//! ## Options
+//!
+//! ### source
+//! Text, `"@timestamp"`. The field that holds the time: a timestamp, or a text such as `2020-02-23T17:08:41.123Z` (in UTC, if
+//! it names no offset). `source = "[event][start]"`
+//!
+//! ### target
+//! Text, required. The field that gets the text. `target = "[@metadata][local_time]"`
+//!
+//! ### format
+//! Text, `"%Y-%m-%d"`. How the time is written, see below. `format = "%Y.%m.%d"`
+//!
+//! ### timezone
+//! Text, required. The zone, by its id in the tz database. An offset alone is none, as it knows no summer time.
+//! `timezone = "Asia/Tokyo"`
+//!
+//! ### tag_on_failure
+//! List, `["_localtimefailure"]`. The tags of an event whose source is no time; `[]` adds none.
+//! `tag_on_failure = ["no_local_day"]`
+//!
+//! ## Format
+//!
+//! | directive | writes |
+//! |---|---|
+//! | `%Y` `%C` `%y` | year, century, year of the century |
+//! | `%m` `%b` `%h` `%B` | month: 02, Feb, Feb, February |
+//! | `%d` `%e` `%j` | day: 05, with a blank ` 5`; day of the year 036 |
+//! | `%a` `%A` `%u` `%w` | weekday: Sun, Sunday; 1 (Monday) to 7; 0 (Sunday) to 6 |
+//! | `%G` `%g` `%V` | year of ISO weeks, its last two digits, ISO week |
+//! | `%U` `%W` | week of the year, from the first Sunday or Monday on |
+//! | `%H` `%k` `%I` `%l` | hour: 00 to 23, with a blank; 01 to 12, with a blank |
+//! | `%M` `%S` `%p` `%P` | minute, second, AM or PM, am or pm |
+//! | `%L` `%N` `%3N` `%6N` `%9N` | fraction of the second: milliseconds, nanoseconds, so many digits, cut |
+//! | `%z` `%:z` `%Z` | offset +0900, +09:00; the zone's abbreviation, JST |
+//! | `%s` | seconds since 1970-01-01T00:00:00Z |
+//! | `%F` `%D` `%T` `%R` `%r` | `%Y-%m-%d`, `%m/%d/%y`, `%H:%M:%S`, `%H:%M`, `%I:%M:%S %p` |
+//! | `%n` `%t` `%%` | line feed, tab, percent sign |
+//!
+//! Between the percent sign and the letter may stand `-` (no padding: `%-m` is 2), `0` or `_` (padded with zeros or blanks)
+//! and `^` (capitals: `%^b` is FEB). Names are English. Any other directive is refused before the first event.
+//!
+//! ## When it fails
+//!
+//! An event that lacks the source is left alone. If the source is no time (a number, a null, another text), or the target
+//! lies below a field that is no map, the event gets the tags of `tag_on_failure` and counts as failed; the pipeline's
+//! `on_error` decides what becomes of it.
+//!
+//! ## Not as in Logstash
+//!
+//! Logstash has no such filter; its pipelines have code:
+//!
+//! ```ruby
+//! ruby { code => "event.set('[@metadata][local_time]', event.get('@timestamp').time.localtime.strftime('%Y-%m-%d'))" }
+//! ```
+//!
+//! * `localtime` takes the zone of the machine, silently another one on another machine; `localtime('+09:00')` knows no
+//!   summer time. Here the zone always has a name.
+//! * An event without a timestamp raises in ruby and is tagged `_rubyexception`; here it is left alone.
+//! * What ruby's code may do besides (files, network, any other field) this filter cannot.
 
 mod calendar;
 mod directives;
@@ -27,7 +100,7 @@ impl Filter for LocalTime {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str =
         "writes a time as text in a named time zone, such as the local day for an index's name";
-    const MANUAL: &'static str = include_str!("manual.md");
+    const MANUAL: &'static str = weir_filter::manual!();
     const OPTIONS: &'static [OptionDescription] = &[
         OptionDescription {
             name: "source",
@@ -35,7 +108,7 @@ impl Filter for LocalTime {
             default: Some("\"@timestamp\""),
             required: false,
             doc: "The field that holds the time: a timestamp, or a text in ISO 8601.",
-            example: "source = \"@timestamp\"",
+            example: "source = \"[event][start]\"",
         },
         OptionDescription {
             name: "target",
@@ -51,7 +124,7 @@ impl Filter for LocalTime {
             default: Some("\"%Y-%m-%d\""),
             required: false,
             doc: "How the time is written: directives of `strftime`.",
-            example: "format = \"%Y-%m-%d\"",
+            example: "format = \"%Y.%m.%d\"",
         },
         OptionDescription {
             name: "timezone",
@@ -67,7 +140,7 @@ impl Filter for LocalTime {
             default: Some("[\"_localtimefailure\"]"),
             required: false,
             doc: "The tags of an event whose source is no time.",
-            example: "tag_on_failure = [\"_localtimefailure\"]",
+            example: "tag_on_failure = [\"no_local_day\"]",
         },
     ];
 
