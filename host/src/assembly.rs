@@ -95,8 +95,12 @@ pub async fn open(prepared: &Prepared, options: RunOptions) -> Result<Line> {
     let abandon = CancellationToken::new();
 
     let ledger = Arc::new(open_ledger(pipeline.state_dir.clone()).await?);
-    let letters =
-        Letters { pipeline: pipeline.name.clone(), waiting: waiting.clone(), abandon: abandon.clone() };
+    let letters = Letters {
+        pipeline: pipeline.name.clone(),
+        limits: pipeline.dead_letter.limits,
+        waiting: waiting.clone(),
+        abandon: abandon.clone(),
+    };
     let default_place = default_place(config);
     let dead_letters = Arc::new(letters.open(default_place.clone())?);
     let outputs = match outputs {
@@ -183,13 +187,28 @@ fn taking_all(output: Arc<dyn Output>, dead_letters: &Arc<DeadLetters>) -> LineO
     LineOutput { name: "output".to_owned(), output, when: None, dead_letters: dead_letters.clone() }
 }
 
+/// The folders that a pipeline's dead letters go to.
+pub fn dead_letter_folders(config: &Config) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    let named = config.outputs.iter().filter_map(|output| output.dead_letter.clone());
+    for place in std::iter::once(default_place(config)).chain(named) {
+        if let DeadLetterPlace::Folder(folder) = place
+            && !folders.contains(&folder)
+        {
+            folders.push(folder);
+        }
+    }
+    folders
+}
+
 /// The folder that an output names is that of the filters too; `"off"` is only for what cannot be stored.
 fn default_place(config: &Config) -> DeadLetterPlace {
     let named = config.outputs.iter().find_map(|output| match &output.dead_letter {
         Some(place @ DeadLetterPlace::Folder(_)) => Some(place.clone()),
         _ => None,
     });
-    match (named, &config.pipeline.state_dir) {
+    let of_pipeline = config.pipeline.dead_letter.path.clone().map(DeadLetterPlace::Folder);
+    match (of_pipeline.or(named), &config.pipeline.state_dir) {
         (Some(place), _) => place,
         (None, Some(folder)) => DeadLetterPlace::Folder(folder.join("dead-letter")),
         (None, None) => DeadLetterPlace::Stderr,
@@ -198,14 +217,14 @@ fn default_place(config: &Config) -> DeadLetterPlace {
 
 struct Letters {
     pipeline: String,
+    limits: DeadLetterLimits,
     waiting: Arc<Waiting>,
     abandon: CancellationToken,
 }
 
 impl Letters {
     fn open(&self, place: DeadLetterPlace) -> Result<DeadLetters> {
-        let limits = DeadLetterLimits::default();
-        DeadLetters::open(place, limits, &self.pipeline, self.waiting.clone(), self.abandon.clone())
+        DeadLetters::open(place, self.limits, &self.pipeline, self.waiting.clone(), self.abandon.clone())
             .context("cannot open the dead letters")
     }
 }

@@ -8,4 +8,5 @@ pub mod input;
 pub mod ledger;
 pub mod output;
 pub mod pipeline;
+pub mod replay;
 mod shares;

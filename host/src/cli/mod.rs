@@ -3,6 +3,7 @@
 
 mod check;
 mod demo;
+mod dlq;
 mod help_filter;
 mod logging;
 mod pipeline_files;
@@ -43,6 +44,7 @@ enum Command {
     Check(check::CheckOptions),
     Test(test::TestOptions),
     Demo(demo::DemoOptions),
+    Dlq(dlq::DlqOptions),
     HelpFilter(help_filter::HelpFilterOptions),
 }
 
@@ -82,6 +84,7 @@ fn run(command: Command, secrets: &Secrets) -> Result<ExitCode> {
         Command::Check(options) => check::run(&options, secrets),
         Command::Test(options) => test::run(&options, secrets),
         Command::Demo(options) => demo::run(&options),
+        Command::Dlq(options) => dlq::run(&options, secrets),
         Command::HelpFilter(options) => help_filter::run(&options),
     }
 }

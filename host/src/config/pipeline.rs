@@ -7,6 +7,7 @@ use chrono_tz::TZ_VARIANTS;
 
 use super::nearest::did_you_mean;
 use super::section::Section;
+use crate::output::dead_letter::{self, DeadLetterOptions};
 
 /// The most events that a batch may be asked to have.
 const LARGEST_BATCH: i64 = 65_536;
@@ -30,6 +31,8 @@ pub struct PipelineConfig {
     pub locale: String,
     /// `disabled`, `v1` or `v8`: how filters name fields when they do not say it.
     pub ecs_compatibility: String,
+    /// Where dead letters go, and how many are kept.
+    pub dead_letter: DeadLetterOptions,
 }
 
 /// Reads the section; `file_stem` is the default name.
@@ -49,6 +52,7 @@ pub(super) fn read_pipeline(section: &mut Section, file_stem: &str) -> PipelineC
         ecs_compatibility: section
             .one_of("ecs_compatibility", &["disabled", "v1", "v8"])
             .unwrap_or_else(|| "disabled".to_owned()),
+        dead_letter: dead_letter::read_options(section),
     }
 }
 

@@ -99,7 +99,7 @@ async fn events_go_to_the_file_that_they_name_and_nowhere_else() {
     assert_eq!(delivery, Delivery { delivered: 3, dead_lettered: 6, dropped: 0 });
     check_files(&root, &[("one.ndjson", &line("one").repeat(2)), ("sub/two.ndjson", &line("sub/two"))]);
     let letters = segments(fixture.dead_letters.path()).expect("there is a folder");
-    let text = fs::read_to_string(&letters[0]).expect("it is text");
+    let text = fs::read_to_string(&letters[0].path).expect("it is text");
     assert!(text.contains("leads out of the folder") && text.contains("names no file"), "{text}");
     // A file stands where a folder would have to be: no wait ends that.
     assert!(text.contains("two.ndjson/six"), "{text}");

@@ -73,8 +73,8 @@ fn events(count: usize, with_identity: bool) -> Arc<Batch> {
 fn reasons(folder: &Path) -> Vec<String> {
     let mut reasons = Vec::new();
     for segment in segments(folder).expect("there is a folder") {
-        for line in std::fs::read_to_string(segment).expect("it can be read").lines() {
-            let (_, letter) = DeadLetter::from_line(line).expect("it was written whole");
+        for line in std::fs::read_to_string(segment.path).expect("it can be read").lines() {
+            let letter = DeadLetter::from_line(line).expect("it was written whole").letter;
             reasons.push(format!("{} {}", letter.event, letter.reason));
         }
     }
