@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: crash-test crash-test-faults demo fuel soak test wasm-target
+.PHONY: crash-test crash-test-faults demo fault-test fuel soak test wasm-target
 
 # Builds Weir and shows what it does; needs rustup and a C compiler.
 demo: wasm-target
@@ -29,6 +29,10 @@ crash-test-faults: wasm-target
 # One process under faults for so long: its memory and open files must stay flat.
 soak: wasm-target
 	WEIR_SOAK_SECONDS="$(or $(SECONDS),600)" WEIR_SEED="$(SEED)" cargo test -p weir --test crash
+
+# Every kind of fault with 20 seeds each (SEEDS=…, the first one SEED=…); RELIABILITY.md says what they are.
+fault-test: wasm-target
+	WEIR_FAULT_SEEDS=$(or $(SEEDS),20) WEIR_FAULT_SEED=$(or $(SEED),20200223) cargo test -p weir --test faults
 
 # What the guests are built for. rust-toolchain.toml names it too, but rustup may be told not to install by itself.
 wasm-target:

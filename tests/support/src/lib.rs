@@ -3,6 +3,7 @@
 
 pub mod cloudwatch;
 pub mod elasticsearch;
+pub mod fault_proxy;
 pub mod gate;
 pub mod http_client;
 pub mod http_server;
@@ -15,6 +16,7 @@ pub mod weir;
 
 pub use cloudwatch::FakeCloudWatch;
 pub use elasticsearch::FakeElasticsearch;
+pub use fault_proxy::FaultProxy;
 pub use gate::Gate;
 pub use random::Random;
 pub use servers::Server;

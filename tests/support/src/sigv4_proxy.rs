@@ -108,7 +108,7 @@ impl Tally {
 }
 
 /// The authority's certificate, and a server's configuration with a certificate that it signed.
-fn certificates() -> Result<(String, rustls::ServerConfig)> {
+pub(crate) fn certificates() -> Result<(String, rustls::ServerConfig)> {
     let mut authority = CertificateParams::new(Vec::new())?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];

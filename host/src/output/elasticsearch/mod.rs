@@ -103,6 +103,8 @@ enum Step {
     Halve,
     /// It is to be sent again as it is.
     Again(String),
+    /// It is to be sent again uncompressed.
+    Plain,
 }
 
 impl Elasticsearch {
@@ -157,8 +159,9 @@ impl Elasticsearch {
         let mut delivery = Delivery::default();
         let mut retry = self.retry();
         let mut pending = VecDeque::from([request]);
+        let mut level = self.options.compression_level;
         while let Some(request) = pending.pop_front() {
-            match self.try_request(events, &request, &mut delivery).await? {
+            match self.try_request(events, &request, level, &mut delivery).await? {
                 Step::Rest(None) => {}
                 Step::Rest(Some((rest, reason))) => {
                     retry.wait(&reason).await?;
@@ -173,7 +176,13 @@ impl Elasticsearch {
                     retry.wait(&reason).await?;
                     pending.push_front(request);
                 }
+                Step::Plain => {
+                    level = 0;
+                    pending.push_front(request);
+                    continue;
+                }
             }
+            level = self.options.compression_level;
         }
         Ok(delivery)
     }
@@ -182,9 +191,10 @@ impl Elasticsearch {
         self: &Arc<Self>,
         events: &Arc<Batch>,
         request: &BulkBody,
+        level: u32,
         delivery: &mut Delivery,
     ) -> Result<Step> {
-        let (body, level, with_hash) = (request.clone(), self.options.compression_level, self.client.signs());
+        let (body, with_hash) = (request.clone(), self.client.signs());
         let payload = if level == 0 && !with_hash {
             body.payload(level, with_hash)
         } else {
@@ -199,6 +209,8 @@ impl Elasticsearch {
             // A request is refused whole for its size, or for one bad event in it: halves find the event.
             let is_for_an_event = answer.status == 413 || (answer.status == 400 && has_typed_error(&answer));
             return match request.items[..] {
+                // Perhaps it is not the event, but gzip that something on the way does not get along with.
+                [_] if is_for_an_event && level > 0 => Ok(Step::Plain),
                 [item] if is_for_an_event => {
                     let reason = answer.problem();
                     *delivery += self.context.set_aside(events, vec![(item.row, reason)]).await?;

@@ -62,8 +62,17 @@ fn decide(shared: &Shared, request: &mut Request, compressed: bool) -> (Reply, O
         Some(fault) => fault,
         None => faults.always.clone(),
     };
+    if matches!(fault, Some(Fault::NotGzip)) && !compressed {
+        return (route(request, &mut store, &mut faults), None);
+    }
+    faults.requests_failed += usize::from(fault.is_some());
     match fault {
         Some(Fault::Status(status)) => return (failure(status), None),
+        Some(Fault::Gateway(status)) => return (html(status, "Blocked"), None),
+        Some(Fault::NotGzip) => return (error(400, "parse_exception", "Not in GZIP format"), None),
+        Some(Fault::Redirect(status)) => {
+            return (html(status, "Moved").header("location", "http://127.0.0.1:9/"), None);
+        }
         Some(Fault::RetryAfter(seconds)) => {
             return (failure(429).header("retry-after", &seconds.to_string()), None);
         }
@@ -71,6 +80,7 @@ fn decide(shared: &Shared, request: &mut Request, compressed: bool) -> (Reply, O
         _ => {}
     }
     if too_large {
+        faults.requests_failed += 1;
         return (failure(413), None);
     }
     if let Some(expected) = &faults.authorization
@@ -78,9 +88,17 @@ fn decide(shared: &Shared, request: &mut Request, compressed: bool) -> (Reply, O
     {
         return (failure(401).header("www-authenticate", "Basic realm=\"security\" charset=\"UTF-8\""), None);
     }
-    let missing = fault == Some(Fault::ItemMissing);
-    let reply = route(request, &mut store, &mut faults, missing);
+    if is_bulk && let Some(status) = faults.requests.as_mut().and_then(|rule| rule(&request.body)) {
+        faults.requests_failed += 1;
+        return (failure(status), None);
+    }
+    let reply = route(request, &mut store, &mut faults);
     match (fault, reply) {
+        (Some(Fault::Text(text)), _) => (Reply::new(200, JSON, text), None),
+        (
+            Some(fault @ (Fault::ItemMissing | Fault::ItemTwice | Fault::NoStatuses)),
+            Reply::Whole(response),
+        ) => (Reply::Whole(response.map(|body| with_wrong_items(&body, &fault))), None),
         (Some(Fault::StatusAfterCommit(status)), _) => (failure(status), None),
         (Some(Fault::ResetAfterCommit), _) => (Reply::Reset, None),
         (Some(Fault::Slow(wait)), reply) => (reply, Some(wait)),
@@ -95,14 +113,27 @@ fn decide(shared: &Shared, request: &mut Request, compressed: bool) -> (Reply, O
     }
 }
 
-fn route(request: &Request, store: &mut Store, faults: &mut Faults, item_missing: bool) -> Reply {
+/// An answer with items that do not fit the request.
+fn with_wrong_items(body: &[u8], fault: &Fault) -> bytes::Bytes {
+    let mut answer: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    if let Some(items) = answer["items"].as_array_mut() {
+        match fault {
+            Fault::ItemMissing => drop(items.pop()),
+            Fault::ItemTwice => items.extend(items.last().cloned()),
+            _ => items.iter_mut().for_each(|item| *item = json!({"create": {}})),
+        }
+    }
+    answer.to_string().into()
+}
+
+fn route(request: &Request, store: &mut Store, faults: &mut Faults) -> Reply {
     let path: Vec<&str> = request.path.split('/').filter(|part| !part.is_empty()).collect();
     let (opensearch, version) = (store.distribution.is_some(), store.version());
     let reply = match (&request.method, path.as_slice()) {
         (&Method::GET | &Method::HEAD, []) => Reply::new(200, JSON, describe(store).to_string()),
         (&Method::POST | &Method::PUT, ["_bulk"] | [_, "_bulk"]) => {
             let default_index = if path.len() == 2 { path[0] } else { "" };
-            bulk_request(request, default_index, store, faults, item_missing)
+            bulk_request(request, default_index, store, faults)
         }
         (method, [kind @ ("_template" | "_index_template"), name])
             if *kind == "_template" || opensearch || version >= (7, 8) =>
@@ -139,13 +170,7 @@ fn describe(store: &Store) -> Value {
     json!({"name": "fake-node", "cluster_name": "fake", "cluster_uuid": "pNLoKP7nSF2Kp5KWVA-9Fg", "version": version, "tagline": tagline})
 }
 
-fn bulk_request(
-    request: &Request,
-    default_index: &str,
-    store: &mut Store,
-    faults: &mut Faults,
-    item_missing: bool,
-) -> Reply {
+fn bulk_request(request: &Request, default_index: &str, store: &mut Store, faults: &mut Faults) -> Reply {
     let content_type = request.header("content-type").split(';').next().unwrap_or_default().trim().to_owned();
     if !matches!(content_type.as_str(), "application/json" | "application/x-ndjson") {
         let reason = format!("Content-Type header [{content_type}] is not supported");
@@ -158,10 +183,7 @@ fn bulk_request(
         Ok(items) => items,
         Err(reason) => return error(400, "illegal_argument_exception", &reason),
     };
-    let mut answer = bulk::store(items, store, faults, request.query.as_deref().unwrap_or_default());
-    if item_missing && let Some(items) = answer["items"].as_array_mut() {
-        items.pop();
-    }
+    let answer = bulk::store(items, store, faults, request.query.as_deref().unwrap_or_default());
     Reply::new(200, JSON, answer.to_string())
 }
 

@@ -110,7 +110,10 @@ pub(super) fn store(items: Vec<BulkItem>, store: &mut Store, faults: &mut Faults
     for mut item in items {
         let fault = faults.items.as_mut().and_then(|rule| rule(&item));
         let stored = match fault {
-            Some(fault) => Err(fault),
+            Some(fault) => {
+                faults.items_failed += 1;
+                Err(fault)
+            }
             None => store.apply(&mut item),
         };
         let mut entry = json!({"_index": item.index, "_type": "_doc", "_id": item.id});

@@ -26,6 +26,18 @@ pub enum Fault {
     CutBody,
     /// Everything is stored; the last item is missing in the answer.
     ItemMissing,
+    /// Everything is stored; the answer has its last item twice.
+    ItemTwice,
+    /// Everything is stored; the items of the answer say nothing of how they went.
+    NoStatuses,
+    /// Everything is stored; the answer is this text.
+    Text(&'static str),
+    /// This status with a text that Elasticsearch would not send: of a gateway or a firewall before it.
+    Gateway(u16),
+    /// This status, to another address; nothing is stored.
+    Redirect(u16),
+    /// A body that came compressed is taken for damaged, 400; nothing is stored. Others get a right answer.
+    NotGzip,
 }
 
 /// What happens to one item of a bulk request; it is not stored.
@@ -76,6 +88,9 @@ impl ItemFault {
 /// Decides the fate of each item of a bulk request.
 pub type ItemRule = Box<dyn FnMut(&BulkItem) -> Option<ItemFault> + Send>;
 
+/// Decides by a request's body whether it is refused as a whole, and with which status.
+pub type RequestRule = Box<dyn FnMut(&[u8]) -> Option<u16> + Send>;
+
 /// How the server misbehaves. The default is not at all.
 #[derive(Default)]
 pub struct Faults {
@@ -85,12 +100,18 @@ pub struct Faults {
     pub other: VecDeque<Option<Fault>>,
     /// What every request gets, once the scripts are used up.
     pub always: Option<Fault>,
+    /// Which bulk requests are refused for what is in them.
+    pub requests: Option<RequestRule>,
     /// What items of bulk requests get.
     pub items: Option<ItemRule>,
     /// The `Authorization` that must come along; another one, or none, gets 401.
     pub authorization: Option<String>,
     /// Bodies over so many bytes get 413 (100 MB unless set).
     pub body_limit: Option<usize>,
+    /// How many requests got a fault from the scripts or `always`, or were refused by `requests`.
+    pub requests_failed: usize,
+    /// How many items got a fault.
+    pub items_failed: usize,
     /// Bodies of requests are not kept, for tests with many of them.
     pub forget_bodies: bool,
     /// Documents are kept without their JSON, for tests with many of them.

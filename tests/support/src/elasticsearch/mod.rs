@@ -18,7 +18,7 @@ use crate::http_server::{HttpServer, Request};
 use store::Store;
 
 pub use bulk::{Action, BulkItem};
-pub use faults::{Fault, Faults, ItemFault, ItemRule};
+pub use faults::{Fault, Faults, ItemFault, ItemRule, RequestRule};
 pub use store::StoredDocument;
 
 /// A request that the server got, in the order of arrival.
