@@ -11,7 +11,6 @@ mod refused;
 mod search;
 mod seed_job;
 mod signed;
-mod under_faults;
 
 use std::path::{Path, PathBuf};
 
