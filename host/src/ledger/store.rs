@@ -1,29 +1,52 @@
-//! The ledger's file: a redb database with a table of the file's version and a table for every input.
+//! The ledger's file: a redb database with a table of the file's version and a table for every input. redb keeps a checksum
+//! of every page; all of them are looked at when the file is opened.
 
 use std::fs::{self, OpenOptions};
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
 use redb::backends::InMemoryBackend;
 use redb::{
-    Database, DatabaseError, Durability, ReadableDatabase, StorageError, TableDefinition, TableError,
+    Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
+    TableError, TableHandle,
 };
 
-use super::{Entry, Position};
+use super::Position;
+use super::mark::{Mark, MarkFile};
 
 /// The form of keys and values that this program writes. Raised when an older one could not read them.
 const VERSION: u64 = 1;
 const ABOUT: TableDefinition<&str, u64> = TableDefinition::new("weir");
+/// Keys of that table.
+const FILE_VERSION: &str = "version";
+const COMMITS: &str = "commits";
 /// What redb may keep of the file in memory.
 const CACHE_BYTES: usize = 16 << 20;
+
+/// What all inputs together are meant to keep before [`super::Ledger::set_budget`].
+const BUDGET: u64 = 4 << 30;
+
+/// Gets a key and its value, and says whether it wants more.
+pub(super) type Visitor<'v> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'v;
 
 pub(super) struct Store {
     database: Database,
     /// For messages; a ledger in memory has none.
     path: Option<PathBuf>,
+    /// Bytes of all keys and values.
+    used: AtomicU64,
+    budget: AtomicU64,
+    /// It was said that the budget is nearly used up.
+    is_near_budget: AtomicBool,
+    commits: AtomicU64,
+    /// Commits that the file lacked when it was opened.
+    lost_commits: u64,
+    /// Locked as long as the file is open: a file that is set aside is not held by its own lock.
+    mark: Option<MarkFile>,
 }
 
 impl Store {
@@ -34,6 +57,13 @@ impl Store {
             .create(state_dir)
             .with_context(|| format!("cannot create the state_dir {}", state_dir.display()))?;
         let path = state_dir.join("ledger.redb");
+        let mark =
+            lock(&state_dir.join("ledger.lock")).map_err(|refusal| refusal.describe(&path, state_dir))?;
+        let known = mark.read().with_context(|| format!("cannot read the mark of {}", path.display()))?;
+        if let Some(Mark { version, .. }) = known.filter(|mark| mark.version > VERSION) {
+            return Err(Refusal::Newer(version).describe(&path, state_dir));
+        }
+        let mut is_new = false;
         let database = match open_database(&path) {
             Ok(database) => database,
             Err(Refusal::Damaged(reason)) => {
@@ -42,25 +72,106 @@ impl Store {
                     ledger = %path.display(), set_aside = %aside.display(), reason,
                     "the ledger is damaged: it was set aside and a new one begun, events are read again"
                 );
+                is_new = true;
                 open_database(&path).map_err(|refusal| refusal.describe(&path, state_dir))?
             }
             Err(refusal) => return Err(refusal.describe(&path, state_dir)),
         };
-        Ok(Store { database, path: Some(path) })
+        let mut store = Store::new(database, Some(path))?;
+        if let Some(known) = known.filter(|_| !is_new) {
+            store.lost_commits = known.commits.saturating_sub(store.commits.load(Ordering::Relaxed));
+        }
+        if store.lost_commits > 0 {
+            tracing::warn!(
+                ledger = store.describe(),
+                lost_commits = store.lost_commits,
+                "the ledger lacks its last commits: it was damaged, or replaced by an older one; what they say is read again"
+            );
+        }
+        store.mark = Some(mark);
+        store.write_mark();
+        Ok(store)
     }
 
     pub(super) fn in_memory() -> Result<Self> {
         let database = Database::builder().create_with_backend(InMemoryBackend::new())?;
-        Ok(Store { database, path: None })
+        Store::new(database, None)
+    }
+
+    fn new(database: Database, path: Option<PathBuf>) -> Result<Self> {
+        let used = AtomicU64::new(bytes_of(&database).context("cannot read the ledger")?);
+        let commits = read_about(&database, COMMITS).context("cannot read the ledger")?;
+        Ok(Store {
+            database,
+            path,
+            used,
+            budget: AtomicU64::new(BUDGET),
+            is_near_budget: AtomicBool::new(false),
+            commits: AtomicU64::new(commits.unwrap_or(0)),
+            lost_commits: 0,
+            mark: None,
+        })
+    }
+
+    pub(super) fn lost_commits(&self) -> u64 {
+        self.lost_commits
+    }
+
+    fn write_mark(&self) {
+        let Some(file) = &self.mark else { return };
+        let mark = Mark { version: VERSION, commits: self.commits.load(Ordering::Relaxed) };
+        if let Err(error) = file.write(mark) {
+            // The ledger is whole without it; only damage may be noticed less.
+            tracing::debug!(ledger = self.describe(), %error, "the mark of the ledger cannot be written");
+        }
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn budget(&self) -> u64 {
+        self.budget.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_budget(&self, bytes: u64) {
+        self.budget.store(bytes, Ordering::Relaxed);
+        self.look_at_budget();
+    }
+
+    /// Says once that the budget is nearly used up, and again after there was room in between.
+    fn look_at_budget(&self) {
+        let (used, budget) = (self.used(), self.budget());
+        if used >= budget / 10 * 9 {
+            if !self.is_near_budget.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    ledger = self.describe(),
+                    used,
+                    budget,
+                    "the ledger has nearly used up its ledger_budget: beyond it the oldest ids give way, and events read \
+                     again are then handed on again"
+                );
+            }
+        } else if used < budget / 10 * 8 {
+            self.is_near_budget.store(false, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn commit(&self, positions: &[(&str, &Position)]) -> Result<()> {
-        self.try_commit(positions).with_context(|| format!("cannot write {}", self.describe()))
+        let (added, removed) =
+            self.try_commit(positions).with_context(|| format!("cannot write {}", self.describe()))?;
+        let change = |used: u64| used.saturating_add(added).saturating_sub(removed);
+        self.used.update(Ordering::Relaxed, Ordering::Relaxed, change);
+        self.write_mark();
+        self.look_at_budget();
+        Ok(())
     }
 
-    fn try_commit(&self, positions: &[(&str, &Position)]) -> Result<(), redb::Error> {
+    /// Answers how many bytes came and went.
+    fn try_commit(&self, positions: &[(&str, &Position)]) -> Result<(u64, u64), redb::Error> {
+        let (mut added, mut removed) = (0, 0);
         if positions.iter().all(|(_, position)| position.is_empty()) {
-            return Ok(());
+            return Ok((added, removed));
         }
         let mut transaction = self.database.begin_write()?;
         if self.path.is_none() {
@@ -70,14 +181,23 @@ impl Store {
             let name = table_name(input);
             let mut table = transaction.open_table(table(&name))?;
             for range in position.removes.iter().filter(|range| range.start < range.end) {
-                table.retain_in(range.start.as_slice()..range.end.as_slice(), |_, _| false)?;
+                table.retain_in(range.start.as_slice()..range.end.as_slice(), |key, value| {
+                    removed += size(key, value);
+                    false
+                })?;
             }
             for (key, value) in &position.puts {
-                table.insert(key.as_slice(), value.as_slice())?;
+                let before = table.insert(key.as_slice(), value.as_slice())?;
+                removed += before.map_or(0, |before| size(key, before.value()));
+                added += size(key, value);
             }
         }
+        // One transaction is under way at a time, so the number is the next one.
+        let commits = self.commits.load(Ordering::Relaxed) + 1;
+        transaction.open_table(ABOUT)?.insert(COMMITS, commits)?;
         transaction.commit()?;
-        Ok(())
+        self.commits.store(commits, Ordering::Relaxed);
+        Ok((added, removed))
     }
 
     pub(super) fn get(&self, input: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -92,22 +212,24 @@ impl Store {
         read().with_context(|| format!("cannot read {}", self.describe()))
     }
 
-    pub(super) fn range(&self, input: &str, range: Range<&[u8]>) -> Result<Vec<Entry>> {
-        let read = || -> Result<Vec<Entry>, redb::Error> {
-            let mut entries = Vec::new();
+    /// Shows all entries of a range, in order, until told to stop.
+    pub(super) fn visit(&self, input: &str, range: Range<&[u8]>, visitor: &mut Visitor<'_>) -> Result<()> {
+        let mut read = || -> Result<(), redb::Error> {
             let name = table_name(input);
             if range.start >= range.end {
-                return Ok(entries);
+                return Ok(());
             }
             let table = match self.database.begin_read()?.open_table(table(&name)) {
-                Err(TableError::TableDoesNotExist(_)) => return Ok(entries),
+                Err(TableError::TableDoesNotExist(_)) => return Ok(()),
                 table => table?,
             };
             for entry in table.range(range.clone())? {
                 let (key, value) = entry?;
-                entries.push((key.value().to_vec(), value.value().to_vec()));
+                if visitor(key.value(), value.value()).is_break() {
+                    break;
+                }
             }
-            Ok(entries)
+            Ok(())
         };
         read().with_context(|| format!("cannot read {}", self.describe()))
     }
@@ -120,8 +242,26 @@ impl Store {
     }
 }
 
+const TABLE_PREFIX: &str = "input ";
+
 fn table_name(input: &str) -> String {
-    format!("input {input}")
+    format!("{TABLE_PREFIX}{input}")
+}
+
+fn size(key: &[u8], value: &[u8]) -> u64 {
+    (key.len() + value.len()) as u64
+}
+
+fn bytes_of(database: &Database) -> Result<u64, redb::Error> {
+    let transaction = database.begin_read()?;
+    let mut bytes = 0;
+    for handle in transaction.list_tables()?.filter(|handle| handle.name().starts_with(TABLE_PREFIX)) {
+        for entry in transaction.open_table(table(handle.name()))?.iter()? {
+            let (key, value) = entry?;
+            bytes += size(key.value(), value.value());
+        }
+    }
+    Ok(bytes)
 }
 
 fn table(name: &str) -> TableDefinition<'_, &'static [u8], &'static [u8]> {
@@ -169,6 +309,9 @@ impl From<redb::Error> for Refusal {
             {
                 Refusal::Damaged(error.to_string())
             }
+            redb::Error::UpgradeRequired(version) => {
+                Refusal::Damaged(format!("it has a form ({version}) that no weir has written"))
+            }
             redb::Error::TableTypeMismatch { table, .. } => {
                 Refusal::Damaged(format!("table {table} has another type"))
             }
@@ -178,18 +321,29 @@ impl From<redb::Error> for Refusal {
 }
 
 fn open_database(path: &Path) -> Result<Database, Refusal> {
-    let opened = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        let database = create(path)?;
-        let found = read_version(&database)?;
-        match found {
-            Some(version) if version > VERSION => return Err(Refusal::Newer(version)),
-            Some(_) => {}
-            None => set_version(&database, VERSION)?,
-        }
-        Ok(database)
-    }));
+    let opened = std::panic::catch_unwind(AssertUnwindSafe(|| look_at_version(create(path)?)));
     // redb checks a file's pages, but parts of it trust them: what it panics about is damage.
     opened.unwrap_or_else(|_| Err(Refusal::Damaged("its pages contradict each other".to_owned())))
+}
+
+fn look_at_version(database: Database) -> Result<Database, Refusal> {
+    match read_about(&database, FILE_VERSION)? {
+        Some(version) if version > VERSION => return Err(Refusal::Newer(version)),
+        Some(_) => {}
+        None => set_version(&database, VERSION)?,
+    }
+    Ok(database)
+}
+
+/// One process at a time, and one ledger in a process: the lock goes with the answer.
+fn lock(path: &Path) -> Result<MarkFile, Refusal> {
+    match MarkFile::lock(path) {
+        Ok(Some(mark)) => Ok(mark),
+        Ok(None) => Err(Refusal::Locked),
+        Err(error) => {
+            Err(Refusal::Other(anyhow::Error::new(error).context(format!("cannot lock {}", path.display()))))
+        }
+    }
 }
 
 fn create(path: &Path) -> Result<Database, redb::Error> {
@@ -203,21 +357,25 @@ fn create(path: &Path) -> Result<Database, redb::Error> {
         .mode(0o600)
         .open(path)
         .map_err(io)?;
-    let mut builder = Database::builder();
-    builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
-    Ok(builder.create(path)?)
+    Ok(builder().create(path)?)
 }
 
-fn read_version(database: &Database) -> Result<Option<u64>, redb::Error> {
+fn builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
+    builder
+}
+
+fn read_about(database: &Database, key: &str) -> Result<Option<u64>, redb::Error> {
     match database.begin_read()?.open_table(ABOUT) {
         Err(TableError::TableDoesNotExist(_)) => Ok(None),
-        table => Ok(table?.get("version")?.map(|version| version.value())),
+        table => Ok(table?.get(key)?.map(|value| value.value())),
     }
 }
 
 fn set_version(database: &Database, version: u64) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
-    transaction.open_table(ABOUT)?.insert("version", version)?;
+    transaction.open_table(ABOUT)?.insert(FILE_VERSION, version)?;
     Ok(transaction.commit()?)
 }
 
@@ -227,6 +385,18 @@ fn set_aside(path: &Path) -> Result<PathBuf> {
     fs::rename(path, &aside)
         .with_context(|| format!("the ledger {} is damaged and cannot be set aside", path.display()))?;
     Ok(aside)
+}
+
+/// A ledger on a disk that the tests make.
+#[cfg(test)]
+impl Store {
+    pub(super) fn on(disk: impl redb::StorageBackend) -> Result<Self> {
+        let database = builder().create_with_backend(disk)?;
+        let path = PathBuf::from("ledger.redb");
+        let database =
+            look_at_version(database).map_err(|refusal| refusal.describe(&path, Path::new(".")))?;
+        Store::new(database, Some(path))
+    }
 }
 
 /// Makes a ledger of another version, for the tests.
