@@ -1,7 +1,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: crash-test crash-test-faults demo fault-test fuel soak test wasm-target
+.PHONY: crash-test crash-test-faults demo fault-test fuel model soak test wasm-target
+
+# A workspace of its own, with optimisation.
+MODEL := cargo test --manifest-path tests/model/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}/model"
 
 # Builds Weir and shows what it does; needs rustup and a C compiler.
 demo: wasm-target
@@ -11,7 +14,11 @@ demo: wasm-target
 # Every test, and every case of the filters through their components. Tests that need Java or Python say so if they are skipped.
 # The binary is the one that the tests ran: `cargo run` would build all dependencies again, with other features.
 test: wasm-target
-	(cargo test --workspace --no-fail-fast && "$${CARGO_TARGET_DIR:-target}/debug/weir" test guest-filters) 2>&1 | awk -f tests/sum.awk
+	(cargo test --workspace --no-fail-fast && $(MODEL) && "$${CARGO_TARGET_DIR:-target}/debug/weir" test guest-filters) 2>&1 | awk -f tests/sum.awk
+
+# The protocol of reading CloudWatch Logs, explored in full: minutes. `make test` explores smaller worlds.
+model:
+	WEIR_MODEL=full $(MODEL) -- --nocapture --test-threads 1
 
 # What each filter of the main job costs in WebAssembly instructions an event, and what it did when tests/data/fuel.tsv was
 # written; fails where one became over 5 % dearer. WEIR_FUEL=record writes the file anew.

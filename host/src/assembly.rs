@@ -94,7 +94,7 @@ pub async fn open(prepared: &Prepared, options: RunOptions) -> Result<Line> {
     let pipeline = &config.pipeline;
     let abandon = CancellationToken::new();
 
-    let ledger = Arc::new(open_ledger(pipeline.state_dir.clone()).await?);
+    let ledger = Arc::new(open_ledger(pipeline.state_dir.clone(), pipeline.ledger_budget).await?);
     let letters = Letters {
         pipeline: pipeline.name.clone(),
         limits: pipeline.dead_letter.limits,
@@ -170,10 +170,14 @@ pub async fn open(prepared: &Prepared, options: RunOptions) -> Result<Line> {
     })
 }
 
-async fn open_ledger(state_dir: Option<PathBuf>) -> Result<Ledger> {
-    let opened = tokio::task::spawn_blocking(move || match state_dir {
-        Some(folder) => Ledger::open(&folder),
-        None => Ledger::in_memory(),
+async fn open_ledger(state_dir: Option<PathBuf>, budget: u64) -> Result<Ledger> {
+    let opened = tokio::task::spawn_blocking(move || -> Result<Ledger> {
+        let ledger = match state_dir {
+            Some(folder) => Ledger::open(&folder)?,
+            None => Ledger::in_memory()?,
+        };
+        ledger.set_budget(budget);
+        Ok(ledger)
     });
     opened.await.context("opening the ledger ended unexpectedly")?
 }

@@ -8,6 +8,7 @@ mod dlq;
 mod expected;
 mod lines;
 mod refused;
+mod role;
 mod search;
 mod seed_job;
 mod signed;

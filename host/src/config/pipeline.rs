@@ -12,6 +12,9 @@ use crate::output::dead_letter::{self, DeadLetterOptions};
 /// The most events that a batch may be asked to have.
 const LARGEST_BATCH: i64 = 65_536;
 
+/// The least that a ledger may be asked to do with.
+const SMALLEST_LEDGER: u64 = 1 << 20;
+
 /// What holds for the whole line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PipelineConfig {
@@ -19,6 +22,8 @@ pub struct PipelineConfig {
     pub name: String,
     /// Where positions, dead letters and compiled guests lie; `None`: nothing is kept.
     pub state_dir: Option<PathBuf>,
+    /// Bytes that the ledger is meant to have at most.
+    pub ledger_budget: u64,
     /// The most events of a batch.
     pub batch_size: usize,
     /// How long a batch waits to fill.
@@ -44,6 +49,7 @@ pub(super) fn read_pipeline(section: &mut Section, file_stem: &str) -> PipelineC
     PipelineConfig {
         name: read_name(section, file_stem),
         state_dir: section.path("state_dir"),
+        ledger_budget: read_ledger_budget(section),
         batch_size: batch_size.unwrap_or(1024),
         batch_delay: section.duration("batch_delay").unwrap_or(Duration::from_millis(50)),
         workers: workers.unwrap_or(cores),
@@ -54,6 +60,18 @@ pub(super) fn read_pipeline(section: &mut Section, file_stem: &str) -> PipelineC
             .unwrap_or_else(|| "disabled".to_owned()),
         dead_letter: dead_letter::read_options(section),
     }
+}
+
+fn read_ledger_budget(section: &mut Section) -> u64 {
+    let budget = section.bytes("ledger_budget").unwrap_or(4 << 30);
+    if budget < SMALLEST_LEDGER {
+        section.problem(
+            "ledger_budget",
+            "`ledger_budget` is too small to be of use",
+            "write at least \"1MiB\": an id takes 16 bytes, and every event of the `lookback` has one",
+        );
+    }
+    budget
 }
 
 fn read_name(section: &mut Section, file_stem: &str) -> String {

@@ -3,7 +3,7 @@
 //! line's.
 
 pub mod cloudwatch_logs;
-mod counters;
+pub mod counters;
 pub mod decoration;
 mod events;
 pub mod file;
@@ -24,7 +24,7 @@ use crate::config::Section;
 use crate::event::{Batch, FieldNames};
 use crate::ledger::{InputLedger, Position};
 
-pub use counters::InputCounters;
+pub use counters::{Figure, FigureKind, InputCounters};
 pub use decoration::{Codec, Decoration};
 
 /// Events as an input read them, and what the ledger is to remember once all outputs have them.

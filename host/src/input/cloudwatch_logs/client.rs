@@ -1,7 +1,7 @@
-//! Requests to the service: credentials, one rate budget for all groups, and what an error means for a reader. When to
-//! ask for what is left to `reader`.
+//! Requests to the service: credentials, and what an error means for a reader. How often is decided by `budget`, when to ask
+//! for what by `reader`.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
@@ -15,6 +15,7 @@ use aws_sdk_cloudwatchlogs::config::http::HttpResponse;
 use aws_sdk_cloudwatchlogs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
 
+use super::budget::{self, BudgetKey, RateBudget};
 use super::options::CloudwatchLogsOptions;
 
 /// How long finding credentials may take: the instance's service is asked last and may not be there.
@@ -56,7 +57,7 @@ pub(super) enum Refusal {
 pub(super) struct Service {
     client: Client,
     filter_pattern: Option<String>,
-    budget: RateBudget,
+    budget: Arc<RateBudget>,
 }
 
 impl Service {
@@ -94,24 +95,27 @@ impl Service {
         let mut provider = shared.credentials_provider().context("no source of AWS credentials was made")?;
         if let Some(role) = &options.role_arn {
             let session = &options.role_session_name;
-            let role = AssumeRoleProvider::builder(role).session_name(session).configure(&shared);
+            let mut role = AssumeRoleProvider::builder(role).session_name(session).configure(&shared);
+            if let Some(external_id) = &options.external_id {
+                role = role.external_id(external_id);
+            }
             provider = SharedCredentialsProvider::new(role.build().await);
             config = config.credentials_provider(provider.clone());
         }
-        require_credentials(&provider, options).await?;
+        let credentials = require_credentials(&provider, options).await?;
         if let Some(url) = &options.endpoint_url {
             config = config.endpoint_url(url);
         }
         Ok(Service {
             client: Client::from_conf(config.build()),
             filter_pattern: options.filter_pattern.clone(),
-            budget: RateBudget::new(options.requests_per_second),
+            budget: budget::shared(budget_key(options, &credentials), options.requests_per_second),
         })
     }
 
-    /// One page.
-    pub(super) async fn page(&self, question: &Question) -> Result<Page, Refusal> {
-        self.budget.take().await;
+    /// One page, once it is the turn of a group with this share.
+    pub(super) async fn page(&self, question: &Question, share: f64) -> Result<Page, Refusal> {
+        let allowed = self.budget.take(share).await;
         let mut request = self
             .client
             .filter_log_events()
@@ -133,17 +137,27 @@ impl Service {
             }),
             Err(error) => Err(refusal(&error, question.token.is_some())),
         }
+        .inspect(|_| self.budget.answered())
+        .inspect_err(|refusal| self.look_at(refusal, allowed))
     }
 
-    /// The names of all groups that begin so.
-    pub(super) async fn groups(&self, prefix: &str) -> Result<Vec<String>, Refusal> {
+    fn look_at(&self, refusal: &Refusal, allowed: Instant) {
+        if *refusal == Refusal::Throttled {
+            self.budget.throttled(allowed);
+        }
+    }
+
+    /// The names of all groups that begin so. `asked` is called for every request.
+    pub(super) async fn groups(&self, prefix: &str, asked: impl Fn()) -> Result<Vec<String>, Refusal> {
         let mut names = Vec::new();
         let mut token = None;
         loop {
-            self.budget.take().await;
+            let allowed = self.budget.take(budget::share(None)).await;
+            asked();
             let request =
                 self.client.describe_log_groups().log_group_name_prefix(prefix).set_next_token(token);
-            let answer = request.send().await.map_err(|error| refusal(&error, false))?;
+            let answer = request.send().await.map_err(|error| refusal(&error, false));
+            let answer = answer.inspect_err(|refusal| self.look_at(refusal, allowed))?;
             names.extend(
                 answer.log_groups().iter().filter_map(|group| group.log_group_name()).map(str::to_owned),
             );
@@ -154,19 +168,33 @@ impl Service {
         }
     }
 
-    /// Asks nothing of the service for a while, whatever the group.
-    pub(super) fn hold(&self, pause: Duration) {
-        self.budget.hold(pause);
+    /// Requests a second that the budget allows at present.
+    pub(super) fn rate(&self) -> f64 {
+        self.budget.rate()
     }
+}
+
+/// Whose quota requests count against. The account where it is known (credentials that were got from AWS say it, a role's
+/// ARN has it); else what stands for it: a key, a profile, or this process's own credentials.
+fn budget_key(options: &CloudwatchLogsOptions, credentials: &Credentials) -> BudgetKey {
+    let of_role = options.role_arn.as_deref().and_then(|role| role.split(':').nth(4));
+    let account = match (credentials.account_id(), of_role, &options.credentials, &options.profile) {
+        (Some(account), ..) => account.as_str().to_owned(),
+        (None, Some(account), ..) => account.to_owned(),
+        (None, None, Some(fixed), _) => fixed.access_key_id.clone(),
+        (None, None, None, Some(profile)) => format!("profile {profile}"),
+        (None, None, None, None) => String::new(),
+    };
+    (options.endpoint_url.clone().unwrap_or_default(), account, options.region.clone())
 }
 
 pub(super) async fn require_credentials(
     provider: &SharedCredentialsProvider,
     options: &CloudwatchLogsOptions,
-) -> Result<()> {
+) -> Result<Credentials> {
     let found = tokio::time::timeout(CREDENTIALS_LIMIT, provider.provide_credentials()).await;
     let reason = match found {
-        Ok(Ok(_)) => return Ok(()),
+        Ok(Ok(credentials)) => return Ok(credentials),
         Ok(Err(error)) => DisplayErrorContext(&error).to_string(),
         Err(_) => format!("nothing answered within {} s", CREDENTIALS_LIMIT.as_secs()),
     };
@@ -215,34 +243,4 @@ where
 
 fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
-}
-
-/// Requests evenly spaced, so that a limit a second is kept in every second.
-struct RateBudget {
-    spacing: Duration,
-    next: Mutex<Instant>,
-}
-
-impl RateBudget {
-    fn new(requests_per_second: f64) -> Self {
-        RateBudget {
-            spacing: Duration::from_secs_f64(1.0 / requests_per_second),
-            next: Mutex::new(Instant::now()),
-        }
-    }
-
-    async fn take(&self) {
-        let mine = {
-            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-            let mine = (*next).max(Instant::now());
-            *next = mine + self.spacing;
-            mine
-        };
-        tokio::time::sleep_until(mine.into()).await;
-    }
-
-    fn hold(&self, pause: Duration) {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        *next = (*next).max(Instant::now() + pause);
-    }
 }

@@ -1,77 +1,73 @@
-//! What is read of one log group and when: ranges of event time, read again on a schedule until the windows in them are
-//! closed. No requests and no ledger here, so every rule can be tried with any clock.
+//! What is read of one log group and when. No requests and no ledger here, so every rule can be tried with any clock. Which
+//! windows a reading closes is in `windows`.
 //!
-//! All windows from `closed_to` on are open. A *run* pages through one range with parameters that never change. A window is
-//! closed when a run read it that began `lookback` (and a minute, in which events become visible) after its end: all
-//! events that came late enough to be missed before are then delivered. Young windows are read often, older ones seldom;
-//! if all open ones are few pages, all are read every time.
+//! A *run* pages through one contiguous range with parameters that never change. The *front* run reads the open windows, as
+//! often as `interval` says; a *re-reading* run goes through the settling ones, young ones often, old ones seldom. Both may
+//! be under way at the same time, a page of each in turn: however long a re-reading takes, it does not hold the newest
+//! events. As long as all windows that are not closed are few pages, one run reads all of them every time.
 
 use std::time::{Duration, Instant};
 
-use super::seen::{WINDOW, window_of};
+use super::run::{PageSummary, Run};
+use super::windows::{WINDOW, Windows, window_of};
 
-/// How long after the service took an event it may be before readers see it.
-const GRACE: i64 = 60_000;
 /// Events may be of a time so far ahead (the service takes them up to two hours ahead).
 const AHEAD: i64 = 7_200_000;
-/// How old the windows are that the runs of a schedule begin with: 1 and 5 minutes, 15 minutes, 1, 6 and 24 hours.
-const SPANS: [i64; 6] = [60_000, 300_000, 900_000, 3_600_000, 21_600_000, 86_400_000];
-/// If the open windows are so few pages, all of them are read every time.
+/// How old the windows are that re-readings begin with: 5 and 15 minutes, 1, 6 and 24 hours; all at last.
+const SPANS: [i64; 5] = [300_000, 900_000, 3_600_000, 21_600_000, 86_400_000];
+/// If all windows that are not closed are so few pages, all of them are read every time.
 const FEW_PAGES: u32 = 2;
-/// A backlog's run is cut after so many new events: their ids need not be kept then.
+/// A run is cut after so many new events or so many pages: what it has read counts then, and ids need not be kept.
 pub(super) const CUT_EVENTS: usize = 200_000;
+const CUT_PAGES: u32 = 500;
+/// Without events, what moved by fewer windows is not worth a transaction of its own.
+const WINDOWS_WORTH_NOTING: i64 = 10;
 
 /// One log group.
 pub(super) struct Group {
-    /// Windows that end before this are never read again, in milliseconds since 1970.
-    pub(super) closed_to: i64,
-    /// `closed_to` as the ledger has it or will have it; `None` for a group that is not in the ledger.
-    pub(super) noted_closed_to: Option<i64>,
-    /// The run that is under way.
-    pub(super) run: Option<Run>,
-    /// When the group is next asked for, and how often that failed in a row.
-    pub(super) due: Instant,
+    pub(super) windows: Windows,
+    /// The windows as the ledger has them or will have them; `None` for a group that is not in the ledger.
+    pub(super) noted: Option<Windows>,
+    /// How often asking failed in a row.
     pub(super) failures: u32,
     /// No more runs: it was read once, or cannot be read.
     pub(super) ended: bool,
-    lookback: i64,
-    /// When each span was last read; the last one stands for all open windows.
+    pace: Pace,
+    front: Option<Run>,
+    again: Option<Run>,
+    /// Which run the last question was of.
+    asked: Part,
+    /// When the next front run begins.
+    due: Instant,
+    /// When runs go on after a failure.
+    held_until: Instant,
+    /// The clock when each span, and at last everything, was last read.
     last_read: Vec<i64>,
-    /// Pages of the last run over all open windows.
+    /// Pages of the last reading of all windows that are not closed.
     pages: Option<u32>,
+    /// The time up to which everything visible was read; `None`: not known yet.
+    read_to: Option<i64>,
+    /// The time of the oldest event read.
+    oldest: Option<i64>,
+    /// Events were handed on that the ledger may have sooner than the windows.
+    has_new: bool,
 }
 
-/// A paging run over one range.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Run {
-    /// In milliseconds since 1970, both inclusive.
-    pub(super) start: i64,
-    pub(super) end: i64,
-    pub(super) token: Option<String>,
-    /// The clock when the run began.
-    began: i64,
-    /// The spans that it covers: those up to this number.
-    span: usize,
-    pages: u32,
-    new_events: usize,
-    /// The latest time read.
-    last: i64,
-    /// All events so far came in the service's order and had ids of its form, so all up to `last` were read.
-    in_order: bool,
-    /// Pages since the run was begun anew without its token.
-    pages_since_restart: u32,
+/// How a group is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// How long after its time an event may become visible.
+    pub(super) lookback: Duration,
+    /// The pause between front runs.
+    pub(super) interval: Duration,
+    /// Everything is read once.
+    pub(super) once: bool,
 }
 
-/// What a page had in it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct PageSummary {
-    /// Times of the first and the last event, and the latest.
-    pub(super) first: Option<i64>,
-    pub(super) last: Option<i64>,
-    /// Whether the page is in the order of time and has ids of the service's form: stand-ins have neither.
-    pub(super) in_order: bool,
-    /// Events that were not handed on before.
-    pub(super) new_events: usize,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Front,
+    Again,
 }
 
 /// What follows from a page.
@@ -84,257 +80,217 @@ pub(super) enum Next {
 }
 
 impl Group {
-    pub(super) fn new(closed_to: i64, is_known: bool, lookback: Duration) -> Self {
-        let lookback = i64::try_from(lookback.as_millis()).unwrap_or(i64::MAX / 4);
+    pub(super) fn new(windows: Windows, is_known: bool, pace: Pace) -> Self {
+        let lookback = milliseconds(pace.lookback);
         let spans = SPANS.iter().filter(|span| **span < lookback).count();
         Group {
-            closed_to,
-            noted_closed_to: is_known.then_some(closed_to),
-            run: None,
-            due: Instant::now(),
+            windows,
+            noted: is_known.then_some(windows),
             failures: 0,
             ended: false,
-            lookback,
+            pace,
+            front: None,
+            again: None,
+            asked: Part::Again,
+            due: Instant::now(),
+            held_until: Instant::now(),
             last_read: vec![i64::MIN; spans + 1],
             pages: None,
+            read_to: is_known.then_some(windows.settling_to),
+            oldest: None,
+            has_new: false,
         }
     }
 
-    /// The run that is under way, or a new one.
-    pub(super) fn run(&mut self, now: i64) -> &mut Run {
-        let run = self.run.take().unwrap_or_else(|| self.new_run(now));
-        self.run.insert(run)
+    /// When the group is to be asked for.
+    pub(super) fn due(&self) -> Instant {
+        if self.front.is_some() || self.again.is_some() {
+            self.held_until
+        } else {
+            self.due.max(self.held_until)
+        }
     }
 
-    fn new_run(&self, now: i64) -> Run {
-        let all = self.last_read.len() - 1;
-        let few = self.pages.is_some_and(|pages| pages <= FEW_PAGES);
-        let is_due = |span: usize| {
-            let period = self.span_length(span) / 2;
-            self.last_read.get(span).is_none_or(|last| now.saturating_sub(*last) >= period)
+    /// Not before this time, because asking failed.
+    pub(super) fn hold(&mut self, until: Instant) {
+        self.held_until = until;
+    }
+
+    /// Reads a group that had ended again, at once.
+    pub(super) fn revive(&mut self) {
+        (self.front, self.again) = (None, None);
+        self.ended = false;
+        self.due = Instant::now();
+    }
+
+    /// The run whose turn it is: one that is under way, or a new one.
+    pub(super) fn run(&mut self, now: i64) -> &Run {
+        if self.front.is_none() && (self.due <= Instant::now() || self.again.is_none()) {
+            self.begin(now);
+        }
+        self.asked = match (&self.front, &self.again) {
+            (Some(_), Some(_)) if self.asked == Part::Front => Part::Again,
+            (None, Some(_)) => Part::Again,
+            _ => Part::Front,
         };
-        let span = if few { all } else { (0..=all).rev().find(|span| is_due(*span)).unwrap_or(0) };
-        let start = match span == all {
-            true => self.closed_to,
-            false => window_of(now.saturating_sub(self.span_length(span))).max(self.closed_to),
+        let begins_at = self.windows.settling_to;
+        match self.asked {
+            Part::Front => self.front.get_or_insert_with(|| Run::new(begins_at, end_of_range(now), now)),
+            Part::Again => self.again.get_or_insert_with(|| Run::new(begins_at, end_of_range(now), now)),
+        }
+    }
+
+    /// A new front run, and a re-reading when one is due.
+    fn begin(&mut self, now: i64) {
+        let is_first = self.windows.closed_to == self.windows.settling_to;
+        if is_first && self.last_read.iter().all(|last| *last == i64::MIN) {
+            // Nothing was read before that could be read again.
+            self.last_read.fill(now);
+        }
+        let all = self.pace.once || self.pages.is_some_and(|pages| pages <= FEW_PAGES);
+        let start = if all { self.windows.closed_to } else { self.windows.settling_to };
+        self.front = Some(Run::new(start, end_of_range(now).max(start), now));
+        if !all && self.again.is_none() {
+            self.again = self.new_again(now);
+        }
+    }
+
+    /// The widest span that was not read for half of its length.
+    fn new_again(&self, now: i64) -> Option<Run> {
+        let is_due = |span: &usize| {
+            let period = self.span_length(*span) / 2;
+            self.last_read.get(*span).is_none_or(|last| now.saturating_sub(*last) >= period)
         };
-        Run {
-            start,
-            end: end_of_range(now).max(start),
-            token: None,
-            began: now,
-            span,
-            pages: 0,
-            new_events: 0,
-            last: start,
-            in_order: true,
-            pages_since_restart: 0,
+        let span = (0..self.last_read.len()).rev().find(is_due)?;
+        let start = self.span_start(span, now);
+        (start < self.windows.settling_to).then(|| Run::new(start, self.windows.settling_to - 1, now))
+    }
+
+    fn span_start(&self, span: usize, now: i64) -> i64 {
+        if span + 1 == self.last_read.len() {
+            self.windows.closed_to
+        } else {
+            window_of(now.saturating_sub(self.span_length(span))).max(self.windows.closed_to)
         }
     }
 
     fn span_length(&self, span: usize) -> i64 {
         if span + 1 == self.last_read.len() {
-            self.lookback
+            milliseconds(self.pace.lookback)
         } else {
-            SPANS.get(span).copied().unwrap_or(self.lookback)
+            SPANS.get(span).copied().unwrap_or(i64::MAX)
         }
     }
 
-    /// Takes a page into account.
+    fn slot(&mut self) -> &mut Option<Run> {
+        match self.asked {
+            Part::Front => &mut self.front,
+            Part::Again => &mut self.again,
+        }
+    }
+
+    /// Takes a page of the run that was asked for into account.
     pub(super) fn page(&mut self, page: PageSummary, token: Option<String>, now: i64) -> Next {
         self.failures = 0;
-        let horizon = self.horizon(now);
-        let Some(run) = &mut self.run else { return Next::Closed };
-        run.pages += 1;
-        run.pages_since_restart += 1;
-        run.new_events += page.new_events;
-        run.in_order &= page.first.is_none_or(|first| page.in_order && first >= run.last);
-        run.last = page.last.map_or(run.last, |last| last.max(run.last));
-        // A token that leads to itself leads nowhere.
-        if token.is_some() && (token != run.token || page.first.is_some()) {
-            run.token = token;
-            if run.in_order && run.new_events >= CUT_EVENTS && run.last < horizon {
-                self.closed_to = self.closed_to.max(run.last);
-                run.restart_at_last();
-                return Next::Closed;
-            }
-            return Next::Page;
+        self.has_new |= page.new_events > 0;
+        self.oldest = self.oldest.into_iter().chain(page.first).min();
+        let is_front = self.asked == Part::Front;
+        let settling_to = self.windows.settling_to;
+        let Some(run) = self.slot() else { return Next::Closed };
+        let goes_on = run.page(page, token);
+        let reading_at = run.last_read_time();
+        if !goes_on {
+            self.finish();
+            return Next::Closed;
         }
-        self.finish();
-        Next::Closed
+        if is_front && reading_at.is_some_and(|time| self.read_to.is_none_or(|to| to < time)) {
+            self.read_to = reading_at;
+        }
+        let lookback = milliseconds(self.pace.lookback);
+        let Some(run) = self.slot() else { return Next::Closed };
+        if run.is_long(CUT_EVENTS, CUT_PAGES) {
+            let (from, to, began) = run.cut(now);
+            self.windows.read(from, to, began, lookback);
+            return Next::Closed;
+        }
+        if is_front && !self.pace.once && self.again.is_none() {
+            // What was thought to be few pages is many: it goes on as a re-reading, and the newest events are read beside it.
+            let is_behind = |run: &mut Run| run.pages > FEW_PAGES && run.is_before(settling_to);
+            self.again = self.front.take_if(is_behind);
+            if let Some(run) = &self.again {
+                self.pages = Some(run.pages);
+                (self.asked, self.due) = (Part::Again, Instant::now());
+            }
+        }
+        Next::Page
     }
 
     fn finish(&mut self) {
-        let Some(run) = self.run.take() else { return };
-        for last in self.last_read.iter_mut().take(run.span + 1) {
-            *last = run.began;
+        let Some(run) = self.slot().take() else { return };
+        for span in 0..self.last_read.len() {
+            let is_read = run.origin <= self.span_start(span, run.first_began);
+            if let Some(last) = self.last_read.get_mut(span).filter(|_| is_read) {
+                *last = run.first_began.max(*last);
+            }
         }
-        if run.span + 1 == self.last_read.len() {
-            self.pages = Some(run.pages);
-            self.closed_to = self.closed_to.max(window_of(self.horizon(run.began)));
+        if run.origin <= self.windows.closed_to {
+            self.pages = Some(run.pages + u32::from(self.asked == Part::Again));
+        }
+        self.windows.read(run.from, run.end.saturating_add(1), run.began, milliseconds(self.pace.lookback));
+        if self.asked == Part::Front {
+            self.read_to = self.read_to.max(Some(run.began.min(run.end)));
+            self.due = Instant::now() + self.pace.interval;
+            self.ended = self.pace.once;
         }
     }
 
-    /// The service does not take the run's token: it goes on at the last millisecond read, or begins anew if events
-    /// came in an order that does not say what was read. Answers whether something was read since the last time.
+    /// The service does not take the run's token: it goes on at the last millisecond read, or begins anew if events came in
+    /// an order that does not say what was read. Answers whether something was read since the last time.
     pub(super) fn token_refused(&mut self) -> bool {
-        let Some(run) = &mut self.run else { return true };
-        let has_progress = run.pages_since_restart > 0;
-        if run.in_order {
-            run.restart_at_last();
-        } else {
-            run.token = None;
-            run.last = run.start;
-            run.in_order = true;
-            run.pages_since_restart = 0;
-        }
-        has_progress
+        self.slot().as_mut().is_none_or(Run::token_refused)
     }
 
-    /// Whether `closed_to` has moved so far that the ledger is to know.
+    /// Whether the windows moved so far that the ledger is to know.
     pub(super) fn is_worth_noting(&self) -> bool {
-        self.noted_closed_to.is_none_or(|noted| self.closed_to >= noted.saturating_add(WINDOW))
+        let Some(noted) = self.noted else { return true };
+        let least = if self.has_new { WINDOW } else { WINDOWS_WORTH_NOTING * WINDOW };
+        let moved = |now: i64, noted: i64| now >= noted.saturating_add(least);
+        moved(self.windows.closed_to, noted.closed_to)
+            || moved(self.windows.settling_to, noted.settling_to)
+            || self.ended && noted != self.windows
     }
 
-    /// Windows that end before this get no more events that are waited for.
-    fn horizon(&self, now: i64) -> i64 {
-        now.saturating_sub(self.lookback).saturating_sub(GRACE)
+    /// The windows go to the ledger as they are now.
+    pub(super) fn note(&mut self) -> Windows {
+        self.noted = Some(self.windows);
+        self.has_new = false;
+        self.windows
+    }
+
+    /// How many windows are open, settling, and closed, from the oldest event on that was read.
+    pub(super) fn window_counts(&self, now: i64) -> [u64; 3] {
+        let Windows { closed_to, settling_to } = self.windows;
+        let end = window_of(now).saturating_add(WINDOW);
+        let begin =
+            self.oldest.map_or(end, window_of).min(if self.noted.is_some() { closed_to } else { end });
+        let between = |from: i64, to: i64| {
+            let (from, to) = (window_of(from.max(begin)), window_of(to));
+            u64::try_from(to.saturating_sub(from) / WINDOW).unwrap_or(0)
+        };
+        [between(settling_to, end), between(closed_to, settling_to), between(begin, closed_to)]
+    }
+
+    /// How long ago the time lies up to which everything was read, in milliseconds; `None`: not known yet.
+    pub(super) fn lag(&self, now: i64) -> Option<i64> {
+        self.read_to.map(|read_to| now.saturating_sub(read_to).max(0))
     }
 }
 
-impl Run {
-    fn restart_at_last(&mut self) {
-        self.start = self.last;
-        self.token = None;
-        self.new_events = 0;
-        self.pages_since_restart = 0;
-    }
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
 }
 
 /// The end of the window in which the latest events may lie.
 fn end_of_range(now: i64) -> i64 {
     window_of(now.saturating_add(AHEAD)).saturating_add(WINDOW - 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: i64 = 1_700_000_000_000;
-    const HOUR: Duration = Duration::from_secs(3600);
-
-    fn page(first: i64, last: i64, new_events: usize) -> PageSummary {
-        PageSummary { first: Some(first), last: Some(last), in_order: true, new_events }
-    }
-
-    fn token(text: &str) -> Option<String> {
-        Some(text.to_owned())
-    }
-
-    #[test]
-    fn a_backlog_is_one_run_to_the_end() {
-        let mut group = Group::new(0, false, HOUR);
-        let run = group.run(NOW).clone();
-        assert_eq!(run.start, 0);
-        assert!(run.end > NOW + AHEAD && run.end < NOW + AHEAD + WINDOW);
-        assert_eq!(group.page(PageSummary::default(), token("a"), NOW), Next::Page);
-        assert_eq!(group.page(page(5, 9, 2), token("b"), NOW), Next::Page);
-        let run = group.run(NOW + 500_000);
-        assert_eq!((run.start, run.token.as_deref()), (0, Some("b")), "the parameters stay");
-        assert_eq!(group.page(PageSummary::default(), None, NOW + 500_000), Next::Closed);
-        assert_eq!(group.closed_to, window_of(NOW - 3_660_000), "what counts is when the run began");
-    }
-
-    #[test]
-    fn a_long_backlog_is_cut_at_the_last_millisecond() {
-        let mut group = Group::new(0, false, HOUR);
-        group.run(NOW);
-        assert_eq!(group.page(page(5, 70_000, CUT_EVENTS), token("a"), NOW), Next::Closed);
-        assert_eq!(group.closed_to, 70_000);
-        let run = group.run(NOW).clone();
-        assert_eq!((run.start, run.token), (70_000, None));
-        // Within the lookback ids are kept anyway.
-        assert_eq!(group.page(page(70_000, NOW - 10, CUT_EVENTS), token("b"), NOW), Next::Page);
-        // The order of a stand-in says nothing of what was read.
-        let mut group = Group::new(0, false, HOUR);
-        group.run(NOW);
-        let unordered = PageSummary { in_order: false, ..page(5, 70_000, CUT_EVENTS) };
-        assert_eq!(group.page(unordered, token("a"), NOW), Next::Page);
-        assert_eq!(group.closed_to, 0);
-    }
-
-    #[test]
-    fn a_refused_token_begins_where_reading_was() {
-        let mut group = Group::new(0, false, HOUR);
-        group.run(NOW);
-        group.page(page(5, 900, 7), token("a"), NOW);
-        assert!(group.token_refused());
-        let run = group.run(NOW).clone();
-        assert_eq!((run.start, run.token), (900, None));
-        assert!(!group.token_refused(), "nothing was read since");
-        let mut group = Group::new(0, false, HOUR);
-        group.run(NOW);
-        group.page(page(50, 900, 7), token("a"), NOW);
-        group.page(page(5, 100, 7), token("b"), NOW);
-        group.token_refused();
-        assert_eq!(group.run(NOW).start, 0, "pages went back in time");
-    }
-
-    #[test]
-    fn a_token_that_leads_to_itself_ends_the_run() {
-        let mut group = Group::new(0, false, HOUR);
-        group.run(NOW);
-        assert_eq!(group.page(PageSummary::default(), token("a"), NOW), Next::Page);
-        assert_eq!(group.page(PageSummary::default(), token("a"), NOW), Next::Closed);
-    }
-
-    /// Reads with a pause of 5 s for two hours, with `pages` a run over all; the runs' starts, as ages in seconds.
-    fn schedule(pages: u32) -> Vec<(i64, i64)> {
-        let mut group = Group::new(NOW - 10_000_000, true, HOUR);
-        let mut ages = Vec::new();
-        let mut now = NOW;
-        while now < NOW + 7_200_000 {
-            let start = group.run(now).start;
-            let wanted = if now - start > 3_600_000 { pages } else { 1 };
-            for number in 1..wanted {
-                group.page(PageSummary::default(), token(&number.to_string()), now);
-            }
-            group.page(PageSummary::default(), None, now);
-            ages.push((now, (now - start) / 1000));
-            now += 5_000;
-        }
-        ages
-    }
-
-    #[test]
-    fn few_pages_are_read_every_time() {
-        assert!(schedule(2).iter().skip(1).all(|(_, age)| (3660..3780).contains(age)));
-    }
-
-    #[test]
-    fn many_pages_are_read_on_a_schedule_and_none_is_closed_too_early() {
-        let runs = schedule(50);
-        let count = |ages: std::ops::Range<i64>| runs.iter().filter(|(_, age)| ages.contains(age)).count();
-        assert!(count(0..121) > 1200, "young windows are read nearly every time");
-        assert!((25..40).contains(&count(300..361)), "5 minutes: {}", count(300..361));
-        assert!((10..20).contains(&count(900..961)), "15 minutes: {}", count(900..961));
-        assert!((3..6).contains(&count(3600..6000)), "all: {}", count(3600..6000));
-        // Every window was read at least once when it was as old as the lookback.
-        for window in (NOW..NOW + 1_800_000).step_by(60_000) {
-            let late = |(now, age): &(i64, i64)| now - window >= 3_660_000 && now - age * 1000 <= window;
-            assert!(runs.iter().any(late), "window {window}");
-        }
-    }
-
-    #[test]
-    fn a_short_lookback_has_one_span() {
-        let mut group = Group::new(NOW, true, Duration::from_secs(1));
-        assert_eq!(group.run(NOW + 5).start, NOW);
-        group.page(PageSummary::default(), None, NOW + 5);
-        assert_eq!(group.closed_to, NOW, "it never goes back");
-        assert!(!group.is_worth_noting());
-        group.run(NOW + 200_000);
-        group.page(PageSummary::default(), None, NOW + 200_000);
-        assert!(group.is_worth_noting() && group.closed_to > NOW);
-    }
 }

@@ -1,14 +1,19 @@
 //! Log groups of CloudWatch Logs, read by FilterLogEvents so that late events, equal milliseconds, expired tokens and
-//! restarts neither lose nor repeat an event. What is read of a group and when is in `group`; what was handed on already
-//! in `seen`; requests in `client`; `page` makes events; `reader` brings them together.
+//! restarts neither lose nor repeat an event. `windows` says what is read for good; what is read of a group and when is in
+//! `group` and `run`; what was handed on already in `seen`; requests in `client` and `budget`; `page` makes events; `reader`
+//! brings them together.
 
+mod budget;
 mod client;
+mod counters;
 mod group;
 mod options;
 mod page;
 mod reader;
+mod run;
 mod seen;
 mod sincedb;
+pub mod windows;
 
 use anyhow::{Context, Result};
 
@@ -16,6 +21,7 @@ use super::{Input, InputContext};
 use client::Service;
 use reader::Reader;
 
+pub use counters::{CloudwatchCounters, GroupFigures};
 pub use options::{CloudwatchLogsOptions, StartPosition, StaticCredentials, read_options};
 pub use reader::Timing;
 
@@ -42,6 +48,10 @@ pub async fn open_with(
 }
 
 #[cfg(test)]
+mod group_tests;
+#[cfg(test)]
 mod random_tests;
+#[cfg(test)]
+mod shared_tests;
 #[cfg(test)]
 mod tests;

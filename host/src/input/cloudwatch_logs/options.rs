@@ -46,11 +46,13 @@ pub struct CloudwatchLogsOptions {
     pub role_arn: Option<String>,
     /// `role_session_name`.
     pub role_session_name: String,
+    /// `external_id` that the role's account asks for.
+    pub external_id: Option<String>,
     /// `access_key_id` and `secret_access_key`, with `session_token` where there is one.
     pub credentials: Option<StaticCredentials>,
     /// `source_id`: stands for region and group in the identity of events.
     pub source_id: Option<String>,
-    /// `requests_per_second` to the service, all groups together.
+    /// `requests_per_second` to the service, of all inputs with the same account and region together.
     pub requests_per_second: f64,
 }
 
@@ -112,6 +114,7 @@ pub fn read_options(section: &mut Section) -> CloudwatchLogsOptions {
         profile: section.text("profile"),
         role_arn: section.text("role_arn"),
         role_session_name: section.text_or("role_session_name", "weir"),
+        external_id: read_external_id(section),
         credentials: read_credentials(section),
         source_id,
         requests_per_second,
@@ -180,6 +183,18 @@ fn read_endpoint(section: &mut Section) -> Option<String> {
         section.problem(key, &format!("{url:?} is no URL"), "write it like \"https://host:port\"");
     }
     Some(url)
+}
+
+fn read_external_id(section: &mut Section) -> Option<String> {
+    let external_id = section.text("external_id");
+    if external_id.is_some() && !section.is_set("role_arn") {
+        section.problem(
+            "external_id",
+            "`external_id` belongs to a role",
+            "name the role with role_arn, or leave external_id out",
+        );
+    }
+    external_id
 }
 
 fn read_credentials(section: &mut Section) -> Option<StaticCredentials> {
@@ -253,5 +268,6 @@ mod tests {
             &["14 days", "out of range"],
         );
         check("log_group = \"/a\"\nloockback = 5", &["lookback"]);
+        check("log_group = \"/a\"\nexternal_id = \"x\"", &["role_arn"]);
     }
 }

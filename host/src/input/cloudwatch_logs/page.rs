@@ -1,7 +1,7 @@
 //! From a page of the service to batches of events: what was handed on before is left out, the rest gets its fields and
 //! its identity. Runs on a blocking thread: a page may have ten thousand events.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -9,8 +9,10 @@ use anyhow::Result;
 use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
 use sha2::{Digest, Sha256};
 
-use super::group::PageSummary;
-use super::seen::{GroupKey, SeenIds, window_of};
+use super::counters::CloudwatchCounters;
+use super::run::PageSummary;
+use super::seen::{GroupKey, SeenIds};
+use super::windows::window_of;
 use crate::event::fields::{self, Found};
 use crate::event::{Batch, Cell, FieldId, Identity, Value};
 use crate::input::events::{EventMaker, now};
@@ -53,18 +55,22 @@ pub(super) struct PageMaker {
     log_stream: FieldId,
     batch_size: usize,
     codec: Codec,
-    counters: Arc<InputCounters>,
+    counters: Arc<CloudwatchCounters>,
 }
 
 impl PageMaker {
-    pub(super) fn new(context: &InputContext, counters: Arc<InputCounters>) -> Result<Self> {
+    pub(super) fn new(
+        context: &InputContext,
+        of_input: Arc<InputCounters>,
+        counters: Arc<CloudwatchCounters>,
+    ) -> Result<Self> {
         let names: [&[&str]; 4] = [
             &["cloudwatch_logs", "event_id"],
             &["cloudwatch_logs", "ingestion_time"],
             &["cloudwatch_logs", "log_group"],
             &["cloudwatch_logs", "log_stream"],
         ];
-        let (maker, fields) = EventMaker::new(context, &names, counters.clone());
+        let (maker, fields) = EventMaker::new(context, &names, of_input);
         let [event_id, ingestion_time, log_group, log_stream] = fields[..] else {
             anyhow::bail!("the fields of cloudwatch_logs have no numbers")
         };
@@ -80,29 +86,30 @@ impl PageMaker {
         seen: &mut SeenIds,
     ) -> Result<(Vec<Read>, PageSummary)> {
         let mut summary = summary(&events);
-        let windows: BTreeSet<i64> = events.iter().map(|event| window_of(time_of(event))).collect();
-        seen.load(source.key, &windows)?;
+        let ids: Vec<(i64, Identity)> =
+            events.iter().map(|event| (window_of(time_of(event)), identity(&source.source, event))).collect();
+        let is_new = seen.select_new(source.key, &ids)?;
         let mut reads = Vec::new();
         let mut pending = Pending::default();
         let count = events.len();
-        for event in events {
-            let identity = identity(&source.source, &event);
-            let window = window_of(time_of(&event));
-            if !seen.insert(source.key, window, identity) {
-                continue;
-            }
+        for ((event, id), _) in events.into_iter().zip(ids).zip(is_new).filter(|(_, is_new)| *is_new) {
             summary.new_events += 1;
             pending.bytes += event.message().map_or(0, str::len);
-            pending.ids.push((window, identity));
+            pending.ids.push(id);
             pending.events.push(event);
             if pending.events.len() >= self.batch_size || pending.bytes >= BATCH_BYTES {
-                reads.push(self.batch(source, std::mem::take(&mut pending), seen));
+                reads.push(self.batch(source, std::mem::take(&mut pending), seen)?);
             }
         }
         if !pending.events.is_empty() {
-            reads.push(self.batch(source, pending, seen));
+            reads.push(self.batch(source, pending, seen)?);
         }
-        self.counters.known_events.fetch_add((count - summary.new_events) as u64, Ordering::Relaxed);
+        let repeated = count - summary.new_events;
+        self.counters.repeated_ids.fetch_add(repeated as u64, Ordering::Relaxed);
+        self.counters.release(repeated);
+        if count == 0 {
+            self.counters.empty_pages.fetch_add(1, Ordering::Relaxed);
+        }
         Ok((reads, summary))
     }
 
@@ -111,7 +118,7 @@ impl PageMaker {
         self.maker.no_events()
     }
 
-    fn batch(&self, source: &PageSource, pending: Pending, seen: &mut SeenIds) -> Read {
+    fn batch(&self, source: &PageSource, pending: Pending, seen: &mut SeenIds) -> Result<Read> {
         let Pending { events: found, ids, bytes } = pending;
         let mut text = String::with_capacity(bytes + 96 * found.len());
         let mut append = |part: &str| {
@@ -151,7 +158,18 @@ impl PageMaker {
         }
         events.set_identities(ids.iter().map(|(_, identity)| *identity).collect());
         self.maker.decorate(&mut events);
-        Read { events, position: seen.position(source.key, &ids) }
+        let mut position = seen.position(source.key, &ids);
+        self.counters.handed_on(seen.sequence(), ids.len() as u64);
+        if let Some(given) = seen.give_way()? {
+            tracing::warn!(
+                ids = given.ids,
+                "the ledger_budget is used up: the oldest ids are forgotten before their windows are closed, so their \
+                 events may be delivered once more; make ledger_budget larger or lookback shorter"
+            );
+            self.counters.forgotten_ids.fetch_add(given.ids, Ordering::Relaxed);
+            position.removes.extend(given.ranges);
+        }
+        Ok(Read { events, position })
     }
 }
 
@@ -252,7 +270,9 @@ mod tests {
         let ledger = Ledger::in_memory().unwrap();
         let mut context = testing::context_with(&ledger, codec);
         context.batch_size = 2;
-        let maker = PageMaker::new(&context, Arc::default()).unwrap();
+        let counters = Arc::new(CloudwatchCounters::default());
+        counters.hold(events.len());
+        let maker = PageMaker::new(&context, Arc::default(), counters).unwrap();
         let mut seen = SeenIds::open(ledger.input("x")).unwrap();
         let source = PageSource::new("arn:aws:logs:us-east-1:1:log-group:/a:*", "us-east-1//a".to_owned());
         maker.read(&source, events, &mut seen).unwrap()

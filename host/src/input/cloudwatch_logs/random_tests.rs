@@ -22,7 +22,7 @@ async fn random_schedules() {
     }
     setting.fake.faults().short_pages = Some(3);
     let mut now = NOW;
-    let mut put = HashSet::new();
+    let mut put = HashMap::new();
     let mut delivered: HashMap<String, u128> = HashMap::new();
     let mut acknowledged: HashSet<String> = HashSet::new();
     let mut number = 0;
@@ -33,7 +33,11 @@ async fn random_schedules() {
         let mut steps = random.below(40);
         let begun = Instant::now();
         while steps > 0 || is_last {
-            assert!(begun.elapsed() < LIMIT, "events are missing (seed {seed})");
+            if begun.elapsed() > LIMIT {
+                let missing: Vec<_> =
+                    put.iter().filter(|(message, _)| !delivered.contains_key(*message)).collect();
+                panic!("events are missing (seed {seed}, the clock is {now}): {missing:?}");
+            }
             steps = steps.saturating_sub(1);
             now += random.below(20_000) as i64;
             setting.set_clock(now);
@@ -50,12 +54,17 @@ async fn random_schedules() {
                 };
                 let stream = format!("s{}", random.below(3));
                 setting.fake.put_visible(group, &stream, time, &message, visible);
-                put.insert(message);
+                put.insert(message, (group, time, visible));
             }
             if random.below(4) == 0 {
                 let faults =
                     [Fault::Throttling, Fault::Reset, Fault::InvalidParameter, Fault::InternalFailure];
-                setting.fake.faults().script.push_back(Some(faults[random.below(4) as usize].clone()));
+                let fault = faults[random.below(4) as usize].clone();
+                // Not more often than every fourth request, however few there are.
+                let mut faults = setting.fake.faults();
+                if faults.script.len() < 4 {
+                    faults.script.extend([Some(fault), None, None, None]);
+                }
             }
             let read = tokio::time::timeout(Duration::from_millis(3), line.reads.recv()).await;
             if let Ok(read) = read {
@@ -78,7 +87,7 @@ async fn random_schedules() {
                 setting.ledger.commit(&[("test", &read.position)]).unwrap();
                 acknowledged.extend(messages);
             }
-            if is_last && put.iter().all(|message| delivered.contains_key(message)) {
+            if is_last && put.keys().all(|message| delivered.contains_key(message)) {
                 break;
             }
         }

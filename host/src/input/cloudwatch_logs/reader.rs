@@ -1,6 +1,7 @@
 //! The groups together: whose turn it is to be asked, pages that come back, errors that are one group's own affair, and
 //! the batches that are ready. One request of a group is under way at a time; its next page is fetched while the batches
-//! of the last one are on their way.
+//! of the last one are on their way. Groups share the requests by their lag. What is held in memory is bounded: the pages
+//! that came back and the batches of one.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::Ordering;
@@ -12,15 +13,20 @@ use futures::future::BoxFuture;
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use super::budget::share;
 use super::client::{Page, Question, Refusal, Service};
-use super::group::{Group, Next};
+use super::counters::{CloudwatchCounters, GroupFigures};
+use super::group::{Group, Next, Pace};
 use super::options::{CloudwatchLogsOptions, StartPosition};
 use super::page::{PageMaker, PageSource, group_name};
 use super::seen::SeenIds;
+use super::windows::Windows;
 use crate::input::{Input, InputContext, InputCounters, Read};
 
 /// Requests under way at a time: each may bring a page of a megabyte.
-const REQUESTS_AT_A_TIME: usize = 2;
+pub(super) const REQUESTS_AT_A_TIME: usize = 4;
+/// Of those, groups that failed the last time may have so many: a group that does not answer holds no other.
+const REQUESTS_OF_FAILING_GROUPS: usize = 2;
 /// The longest wait between tries.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Groups of a prefix are listed no more often than this.
@@ -55,7 +61,8 @@ pub(super) struct Reader {
     service: Arc<Service>,
     maker: Arc<PageMaker>,
     seen: Arc<Mutex<SeenIds>>,
-    counters: Arc<InputCounters>,
+    of_input: Arc<InputCounters>,
+    counters: Arc<CloudwatchCounters>,
     /// First positions from a Logstash file.
     sincedb: HashMap<String, i64>,
     groups: Vec<TrackedGroup>,
@@ -63,9 +70,8 @@ pub(super) struct Reader {
     /// With prefixes: when the groups are listed next.
     listing: Listing,
     ready: VecDeque<Read>,
-    /// Counts turns: the group that waits longest is next.
-    turn: u64,
-    throttled: u32,
+    /// The place of the group that was asked last: see [`TrackedGroup::place`].
+    place: f64,
     /// In a run that reads once: why groups could not be read.
     errors: Vec<String>,
 }
@@ -75,7 +81,8 @@ struct TrackedGroup {
     source: Arc<PageSource>,
     state: Group,
     is_asked: bool,
-    turn: u64,
+    /// Grows with every question, less for a group with a larger share: the group with the smallest is next.
+    place: f64,
 }
 
 /// The list of groups with a prefix.
@@ -98,7 +105,7 @@ impl Input for Reader {
     }
 
     fn counters(&self) -> Arc<InputCounters> {
-        self.counters.clone()
+        self.of_input.clone()
     }
 }
 
@@ -109,8 +116,11 @@ impl Reader {
         service: Service,
         timing: Timing,
     ) -> Result<Self> {
-        let counters = Arc::new(InputCounters::default());
-        let maker = Arc::new(PageMaker::new(&context, counters.clone())?);
+        let counters = Arc::new(CloudwatchCounters::new(context.ledger.clone()));
+        counters.set_rate(service.rate());
+        let of_input = InputCounters { cloudwatch_logs: Some(counters.clone()), ..InputCounters::default() };
+        let of_input = Arc::new(of_input);
+        let maker = Arc::new(PageMaker::new(&context, of_input.clone(), counters.clone())?);
         let ledger = context.ledger.clone();
         let sincedb_path = options.sincedb_path.clone();
         let read = move || -> Result<_> {
@@ -127,14 +137,14 @@ impl Reader {
             service: Arc::new(service),
             maker,
             seen: Arc::new(Mutex::new(seen)),
+            of_input,
             counters,
             sincedb,
             groups: Vec::new(),
             requests: JoinSet::new(),
             listing: Listing { due: first_listing, is_asked: false, failures: 0, is_first: true },
             ready: VecDeque::new(),
-            turn: 0,
-            throttled: 0,
+            place: 0.0,
             errors: Vec::new(),
         };
         if !reader.options.log_group_prefix {
@@ -156,6 +166,7 @@ impl Reader {
             }
             let wake = self.start_requests();
             if let Some(read) = self.ready.pop_front() {
+                self.counters.release(read.events.rows());
                 return Ok(Some(read));
             }
             if self.requests.is_empty() && wake.is_none() {
@@ -181,28 +192,43 @@ impl Reader {
         let now = Instant::now();
         if self.listing.due.is_some_and(|due| due <= now) && !self.listing.is_asked {
             self.listing.is_asked = true;
-            self.counters.requests.fetch_add(1, Ordering::Relaxed);
             let (service, prefixes) = (self.service.clone(), self.options.log_group.clone());
-            self.requests.spawn(async move { Answer::Groups(list_groups(&service, &prefixes).await) });
+            let counters = self.counters.clone();
+            self.requests
+                .spawn(async move { Answer::Groups(list_groups(&service, &prefixes, &counters).await) });
         }
         while self.requests.len() < REQUESTS_AT_A_TIME {
-            let is_due =
-                |group: &TrackedGroup| !group.is_asked && !group.state.ended && group.state.due <= now;
-            let due = self.groups.iter_mut().enumerate().filter(|(_, group)| is_due(group));
-            let Some((index, group)) = due.min_by_key(|(_, group)| group.turn) else { break };
-            self.turn += 1;
-            group.turn = self.turn;
+            let is_failing = |group: &&mut TrackedGroup| group.state.failures > 0;
+            let failing = self.groups.iter_mut().filter(|group| group.is_asked).filter(is_failing).count();
+            let may_be_asked = |group: &TrackedGroup| {
+                let is_due = !group.is_asked && !group.state.ended && group.state.due() <= now;
+                is_due && (group.state.failures == 0 || failing < REQUESTS_OF_FAILING_GROUPS)
+            };
+            let due = self.groups.iter_mut().enumerate().filter(|(_, group)| may_be_asked(group));
+            let Some((index, group)) = due.min_by(|(_, one), (_, other)| one.place.total_cmp(&other.place))
+            else {
+                break;
+            };
+            let clock = (self.timing.clock)();
+            let share = share(group.state.lag(clock));
+            self.place = self.place.max(group.place);
+            group.place = self.place + 1.0 / share;
             group.is_asked = true;
-            let run = group.state.run((self.timing.clock)());
+            let run = group.state.run(clock);
             let question = Question {
                 group: group.name.clone(),
                 start: run.start,
                 end: run.end,
                 token: run.token.clone(),
             };
-            let service = self.service.clone();
-            self.counters.requests.fetch_add(1, Ordering::Relaxed);
-            self.requests.spawn(async move { Answer::Page(index, service.page(&question).await) });
+            let (service, counters) = (self.service.clone(), self.counters.clone());
+            counters.requests.fetch_add(1, Ordering::Relaxed);
+            self.requests.spawn(async move {
+                let page = service.page(&question, share).await;
+                counters.set_rate(service.rate());
+                counters.hold(page.as_ref().map_or(0, |page| page.events.len()));
+                Answer::Page(index, page)
+            });
         }
         if self.requests.len() >= REQUESTS_AT_A_TIME {
             // An answer is next, whatever is due.
@@ -210,11 +236,10 @@ impl Reader {
         }
         let groups = self.groups.iter().filter(|group| !group.is_asked && !group.state.ended);
         let listing = self.listing.due.filter(|_| !self.listing.is_asked);
-        groups.map(|group| group.state.due).chain(listing).min()
+        groups.map(|group| group.state.due()).filter(|due| *due > now).chain(listing).min()
     }
 
     async fn take_page(&mut self, index: usize, page: Page) -> Result<()> {
-        self.throttled = 0;
         let Some(group) = self.groups.get_mut(index) else { return Ok(()) };
         group.is_asked = false;
         let (maker, seen, source) = (self.maker.clone(), self.seen.clone(), group.source.clone());
@@ -225,36 +250,39 @@ impl Reader {
             tokio::task::spawn_blocking(read).await.context("reading a page broke off")??;
         self.ready.extend(reads);
         let Some(group) = self.groups.get_mut(index) else { return Ok(()) };
-        let next = group.state.page(summary, token, (self.timing.clock)());
-        group.state.due = Instant::now();
-        if next == Next::Page {
-            return Ok(());
-        }
-        if group.state.run.is_none() {
-            group.state.due += self.options.interval;
-            group.state.ended = self.context.once;
-        }
-        let has_new = summary.new_events > 0;
-        let differs = group.state.noted_closed_to != Some(group.state.closed_to);
-        if group.state.is_worth_noting() || differs && (has_new || self.context.once) {
-            self.note_closed(index);
+        let clock = (self.timing.clock)();
+        let next = group.state.page(summary, token, clock);
+        let Windows { closed_to, settling_to } = group.state.windows;
+        self.counters.set_group(
+            &group.source.log_group,
+            GroupFigures {
+                windows: group.state.window_counts(clock),
+                lag_seconds: group.state.lag(clock).map(|lag| lag as f64 / 1000.0),
+                closed_in_order: closed_to <= settling_to,
+            },
+        );
+        if next == Next::Closed && group.state.is_worth_noting() {
+            self.note_windows(index);
         }
         Ok(())
     }
 
-    /// What is closed goes to the ledger with the batch that was read last, so after all that was read before.
-    fn note_closed(&mut self, index: usize) {
+    /// The windows go to the ledger with the batch that was read last, so after all that was read before.
+    fn note_windows(&mut self, index: usize) {
         let Some(group) = self.groups.get_mut(index) else { return };
-        let closed_to = group.state.closed_to;
-        group.state.noted_closed_to = Some(closed_to);
+        let Windows { closed_to, settling_to } = group.state.note();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let forgotten = seen.forget(group.source.key, closed_to);
-        let note = json!({ "log_group": group.source.log_group, "source": group.source.source, "closed_to": closed_to });
+        let note = json!({
+            "log_group": group.source.log_group, "source": group.source.source,
+            "closed_to": closed_to, "settling_to": settling_to,
+        });
         let put = (group_key(&group.source), note.to_string().into_bytes());
         let position = match self.ready.back_mut() {
             Some(read) => &mut read.position,
             None => {
                 let position = seen.position(group.source.key, &[]);
+                self.counters.handed_on(seen.sequence(), 0);
                 self.ready.push_back(Read { events: self.maker.no_events(), position });
                 match self.ready.back_mut() {
                     Some(read) => &mut read.position,
@@ -269,19 +297,16 @@ impl Reader {
     fn take_refusal(&mut self, index: usize, refusal: Refusal) {
         let Some(group) = self.groups.get_mut(index) else { return };
         group.is_asked = false;
-        group.state.due = Instant::now();
         let name = &group.name;
         let reason = match refusal {
             Refusal::Throttled => {
                 self.counters.throttled.fetch_add(1, Ordering::Relaxed);
-                self.throttled = self.throttled.saturating_add(1);
-                let wait = wait_after(self.throttled, self.timing.first_wait);
+                let requests_per_second = self.service.rate();
                 tracing::warn!(
                     log_group = name,
-                    ?wait,
-                    "CloudWatch Logs asks for fewer requests: all groups wait"
+                    requests_per_second,
+                    "CloudWatch Logs asks for fewer requests: all that share this account and region are slower for a while"
                 );
-                self.service.hold(wait);
                 return;
             }
             Refusal::Token => {
@@ -289,6 +314,7 @@ impl Reader {
                     log_group = name,
                     "the service no longer takes the token of this reading: it goes on anew"
                 );
+                self.counters.expired_tokens.fetch_add(1, Ordering::Relaxed);
                 if group.state.token_refused() {
                     return;
                 }
@@ -298,7 +324,6 @@ impl Reader {
             Refusal::NotFound if self.options.log_group_prefix => {
                 tracing::info!(log_group = name, "the log group was deleted");
                 group.state.ended = true;
-                group.state.run = None;
                 return;
             }
             Refusal::NotFound => {
@@ -324,7 +349,7 @@ impl Reader {
         self.counters.failed_requests.fetch_add(1, Ordering::Relaxed);
         group.state.failures = group.state.failures.saturating_add(1);
         let wait = wait_after(group.state.failures, self.timing.first_wait);
-        group.state.due += wait;
+        group.state.hold(Instant::now() + wait);
         tracing::warn!(
             log_group = name,
             reason,
@@ -358,6 +383,11 @@ impl Reader {
                 Ok(())
             }
             Err(refusal) => {
+                if refusal == Refusal::Throttled {
+                    self.counters.throttled.fetch_add(1, Ordering::Relaxed);
+                } else {
+                    self.counters.failed_requests.fetch_add(1, Ordering::Relaxed);
+                }
                 self.listing.failures = self.listing.failures.saturating_add(1);
                 let wait = wait_after(self.listing.failures, self.timing.first_wait);
                 tracing::warn!(reason = ?refusal, ?wait, "the log groups cannot be listed now: it is tried again");
@@ -374,8 +404,7 @@ impl Reader {
         for group in &mut self.groups {
             known.insert(group.name.clone());
             if group.state.ended && !self.context.once && names.contains(&group.name) {
-                group.state.ended = false;
-                group.state.due = Instant::now();
+                group.state.revive();
             }
         }
         let sources: Vec<(String, PageSource)> = names
@@ -393,25 +422,31 @@ impl Reader {
                 let stored = ledger.get(&group_key(&source))?;
                 let stored =
                     stored.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
-                found.push((name, source, stored.and_then(|note| note["closed_to"].as_i64())));
+                found.push((name, source, stored.and_then(|note| windows_in(&note))));
             }
             Ok(found)
         };
         let found = tokio::task::spawn_blocking(read).await.context("reading the ledger broke off")??;
         for (name, source, stored) in found {
-            let closed_to = stored.unwrap_or_else(|| self.first_position(&source.log_group, is_first));
-            let state = Group::new(closed_to, stored.is_some(), self.options.lookback);
-            tracing::info!(log_group = name, from = closed_to, "reading the log group");
+            let first = || Windows::starting_at(self.first_position(&source.log_group, is_first));
+            let windows = stored.unwrap_or_else(first);
+            let pace = Pace {
+                lookback: self.options.lookback,
+                interval: self.options.interval,
+                once: self.context.once,
+            };
+            let state = Group::new(windows, stored.is_some(), pace);
+            tracing::info!(log_group = name, from = windows.closed_to, "reading the log group");
             self.groups.push(TrackedGroup {
                 name,
                 source: Arc::new(source),
                 state,
                 is_asked: false,
-                turn: 0,
+                place: self.place,
             });
-            if stored.is_none() && closed_to > 0 {
+            if stored.is_none() && windows.closed_to > 0 {
                 // The next run begins here too, whatever its clock says.
-                self.note_closed(self.groups.len() - 1);
+                self.note_windows(self.groups.len() - 1);
             }
         }
         Ok(())
@@ -460,12 +495,26 @@ impl Reader {
     }
 }
 
-async fn list_groups(service: &Service, prefixes: &[String]) -> Result<Vec<String>, Refusal> {
+async fn list_groups(
+    service: &Service,
+    prefixes: &[String],
+    counters: &CloudwatchCounters,
+) -> Result<Vec<String>, Refusal> {
     let mut names = Vec::new();
+    let asked = || {
+        counters.requests.fetch_add(1, Ordering::Relaxed);
+    };
     for prefix in prefixes {
-        names.extend(service.groups(prefix).await?);
+        names.extend(service.groups(prefix, asked).await?);
     }
     Ok(names)
+}
+
+/// The windows of a group as the ledger has them; the first ledgers had no `settling_to`.
+fn windows_in(note: &serde_json::Value) -> Option<Windows> {
+    let closed_to = note["closed_to"].as_i64()?;
+    let settling_to = note["settling_to"].as_i64().unwrap_or(closed_to).max(closed_to);
+    Some(Windows { closed_to, settling_to })
 }
 
 /// The key of what the ledger keeps of a group.

@@ -26,7 +26,7 @@ pub(super) struct Setting {
     clock: Arc<AtomicI64>,
     pub(super) ledger: Ledger,
     stop: CancellationToken,
-    once: bool,
+    pub(super) once: bool,
     pub(super) batch_size: usize,
     /// More options in TOML.
     options: String,
@@ -56,7 +56,19 @@ impl Setting {
         self.fake.set_now(now);
     }
 
-    async fn open(&self) -> Reader {
+    /// Another input with the same service, clock and ledger.
+    pub(super) fn beside(&self, options: &str) -> Self {
+        Setting {
+            fake: self.fake.clone(),
+            clock: self.clock.clone(),
+            ledger: self.ledger.clone(),
+            stop: CancellationToken::new(),
+            options: options.to_owned(),
+            ..*self
+        }
+    }
+
+    pub(super) async fn open(&self) -> Reader {
         let url = self.fake.url();
         let mut text =
             format!("endpoint_url = \"{url}\"\naccess_key_id = \"AKID\"\nsecret_access_key = \"secret\"\n");
@@ -84,12 +96,12 @@ impl Setting {
     }
 
     /// All that one run with `--once` reads, acknowledged.
-    async fn read_once(&self) -> Vec<Seen> {
+    pub(super) async fn read_once(&self) -> Vec<Seen> {
         testing::all(&mut self.open().await, Some(&self.ledger)).await
     }
 
     /// Waits until the service has been asked `count` times more; no events may come.
-    async fn cycles(&self, line: &mut Line, count: usize) {
+    pub(super) async fn cycles(&self, line: &mut Line, count: usize) {
         let fake = self.fake.clone();
         let wanted = fake.calls().len() + count;
         let waiting =
@@ -110,7 +122,7 @@ impl Setting {
     }
 
     /// The next events of an endless run, until there are `count`.
-    async fn follow(&self, line: &mut Line, count: usize) -> Vec<Seen> {
+    pub(super) async fn follow(&self, line: &mut Line, count: usize) -> Vec<Seen> {
         let mut seen = Vec::new();
         while seen.len() < count {
             let read = line.next().await;
@@ -316,7 +328,7 @@ async fn faults_are_never_an_end() {
     let mut reader = setting.open().await;
     let events = testing::all(&mut reader, Some(&setting.ledger)).await;
     assert_eq!(testing::messages(&events), numbered(0..30));
-    let counters = reader.counters();
+    let counters = reader.counters().cloudwatch_logs.clone().unwrap();
     assert_eq!(counters.throttled.load(Ordering::Relaxed), 2);
     assert_eq!(counters.failed_requests.load(Ordering::Relaxed), 6);
 }

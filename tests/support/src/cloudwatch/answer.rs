@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
+use super::assume_role;
 use super::faults::{Fault, Faults};
 use super::store::{Pattern, Place, Question, Store};
 use super::{ACCOUNT, Call, Outcome, REGION, Shared};
@@ -38,6 +39,9 @@ pub(super) struct Token {
 struct Refusal(u16, &'static str, String);
 
 pub(super) async fn answer(shared: Arc<Shared>, request: Request) -> Reply {
+    if assume_role::is_asked_for(&request) {
+        return assume_role::answer(&shared, &request);
+    }
     let operation = request.header("x-amz-target").trim_start_matches("Logs_20140328.").to_owned();
     let parameters: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
     let (reply, outcome, wait) = decide(&shared, &operation, &parameters, &request);
@@ -326,7 +330,7 @@ fn json_reply(status: u16, body: &Value) -> Reply {
 }
 
 /// `AWS4-HMAC-SHA256 Credential=AKID/20200223/…` → `AKID`.
-fn access_key(authorization: &str) -> String {
+pub(super) fn access_key(authorization: &str) -> String {
     let after = authorization.split_once("Credential=").map_or("", |(_, after)| after);
     after.split('/').next().unwrap_or_default().to_owned()
 }

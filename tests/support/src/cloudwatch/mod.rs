@@ -1,9 +1,10 @@
 //! A fake of Amazon CloudWatch Logs that behaves as the service does where it matters to a reader: the form of event
 //! ids, the order of events over streams, pages that are short or empty, tokens that belong to one question and expire,
 //! events that become visible late, throttling. It knows `FilterLogEvents` and `DescribeLogGroups` over the JSON 1.1
-//! protocol; events are put by a call from the test.
+//! protocol, and the token service's `AssumeRole`; events are put by a call from the test.
 
 mod answer;
+mod assume_role;
 mod event_id;
 mod faults;
 mod store;
@@ -16,6 +17,7 @@ use serde_json::Value;
 use crate::http_server::HttpServer;
 use answer::Service;
 
+pub use assume_role::ROLE_ACCESS_KEY;
 pub use faults::{Fault, Faults, TokenBucket};
 pub use store::{Visible, WholeEvent};
 
@@ -46,6 +48,8 @@ pub enum Outcome {
     Events(usize, bool),
     /// A page of `DescribeLogGroups`.
     Groups(usize),
+    /// Credentials of a role.
+    Role,
     /// An error of this type, for example `ThrottlingException`.
     Error(String),
     /// The connection was reset or cut.
