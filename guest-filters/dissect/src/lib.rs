@@ -342,6 +342,6 @@ fn set_indirect(event: &mut Event<'_>, field: Field, name: &str, value: &str) ->
     }
     let reference =
         FieldReference::parse(&key).map_err(|_| Failure::new("a part's name is no field reference"))?;
-    let field = event.field(&reference);
+    let field = event.field(&reference)?;
     event.set_any(field, value)
 }

@@ -154,7 +154,7 @@ fn referred(event: &mut Event<'_>, name: Rendered<'_>) -> Result<Field, Failure>
         Rendered::Fixed(named) => found(named),
         Rendered::Text(text) => {
             let reference = FieldReference::parse(&text).map_err(Failure::new)?;
-            Ok(event.field(&reference))
+            event.field(&reference)
         }
     }
 }

@@ -65,8 +65,14 @@ impl<'b> Event<'b> {
 
     /// The field of a reference that the plan does not name, for this batch. It reads as nothing unless the plan says
     /// [`crate::Plan::everything_read`], and cannot be set unless it says [`crate::Plan::everything_written`].
-    pub fn field(&mut self, reference: &FieldReference) -> Field {
-        self.work.find_or_add(reference)
+    ///
+    /// # Errors
+    /// If the reference is one that the host does not take ([`FieldReference::is_overlong`]).
+    pub fn field(&mut self, reference: &FieldReference) -> Result<Field, Failure> {
+        if reference.is_overlong() {
+            return Err(Failure::new("a field reference is too long"));
+        }
+        Ok(self.work.find_or_add(reference))
     }
 
     /// Shows all fields that are known of the event: with [`crate::Plan::everything_read`] all it has, value by value.

@@ -10,6 +10,12 @@ pub struct FieldReference {
 }
 
 impl FieldReference {
+    /// The most fragments of a reference that crosses between host and guests.
+    pub const MOST_FRAGMENTS: usize = 64;
+
+    /// The most bytes that its fragments have together.
+    pub const MOST_BYTES: usize = 4096;
+
     /// Parses Logstash's form. Without a bracket the whole text is one top-level key, dots and spaces included.
     ///
     /// # Errors
@@ -72,6 +78,12 @@ impl FieldReference {
     /// The fragments, outermost first.
     pub fn fragments(&self) -> &[String] {
         &self.fragments
+    }
+
+    /// Whether it has more fragments or bytes than may cross between host and guests.
+    pub fn is_overlong(&self) -> bool {
+        let bytes: usize = self.fragments.iter().map(String::len).sum();
+        self.fragments.len() > Self::MOST_FRAGMENTS || bytes > Self::MOST_BYTES
     }
 
     /// Whether the field lies in `[@metadata]`, or is it.

@@ -93,15 +93,15 @@ impl Filter for Script {
                     event.set(seen, &text)?;
                 }
                 Step::SetUnplanned(reference, value) => {
-                    let field = event.field(reference);
+                    let field = event.field(reference)?;
                     event.set_json(field, value)?;
                 }
                 Step::SeeUnplanned(reference) => {
-                    let field = event.field(reference);
+                    let field = event.field(reference)?;
                     see(event, field, seen)?;
                 }
                 Step::RemoveUnplanned(reference) => {
-                    let field = event.field(reference);
+                    let field = event.field(reference)?;
                     event.remove(field);
                 }
                 Step::EmitCopy(field, value) => event.emit_copy(|copy| {
@@ -241,6 +241,7 @@ fn lists() {
     check(json!({"script": ["set [l][0] 1"]}), json!({}), json!({"l": {"0": 1}}), None);
     let failed = json!({"l": [1, {"k": "v"}], "tags": ["_failed"]});
     check(json!({"script": ["set [l][-3] 4"]}), list(), failed.clone(), Some("before the beginning"));
+    check(json!({"script": ["set [l][4096] 4"]}), list(), failed.clone(), Some("a list longer than 4096"));
     check(json!({"script": ["set [l][0][k] 4"]}), list(), failed, Some("neither map nor list"));
 }
 
@@ -322,6 +323,16 @@ fn fields_that_the_plan_does_not_name() {
         json!({"tags": ["_failed"]}),
         Some("did not declare"),
     );
+    // What the host would not take is a failure of the event.
+    for name in ["x".repeat(4097), "[a]".repeat(65)] {
+        let script = [format!("set_unplanned {name} 1")];
+        check(
+            json!({"everything": true, "script": script}),
+            json!({}),
+            json!({"tags": ["_failed"]}),
+            Some("too long"),
+        );
+    }
 }
 
 #[test]

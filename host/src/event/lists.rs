@@ -73,8 +73,8 @@ pub(super) fn set_in_list(
     Ok(())
 }
 
-/// The longest list that a write may make by padding.
-const LONGEST_LIST: usize = 1 << 16;
+/// The longest list that a write may make by padding, as in the SDK: each event of a batch may have its list.
+const LONGEST_LIST: usize = 1 << 12;
 
 /// Parity 1 §2.4 for lists: past the end pads with nulls, a bad negative index is an error, no number does nothing.
 fn write_element(at: &mut Json, way: &[String], value: Json) -> Result<bool, String> {

@@ -7,10 +7,6 @@ use crate::event::{FieldId, FieldNames, FieldReference};
 const MOST_FIELDS: usize = 1024;
 const MOST_STEPS: u32 = 256;
 
-/// The most fragments of a path, and bytes of them.
-const MOST_FRAGMENTS: usize = 64;
-const LONGEST_PATH: usize = 4096;
-
 /// What a filter reads and writes.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -67,12 +63,13 @@ impl Plan {
 
 /// A path that a guest names, as a reference.
 pub(super) fn reference_of(path: Vec<String>) -> Result<FieldReference, String> {
-    let bytes: usize = path.iter().map(String::len).sum();
-    if path.is_empty() || path.len() > MOST_FRAGMENTS || bytes > LONGEST_PATH {
-        return Err(format!(
-            "it names a field by {} fragments of {bytes} bytes; 1 to {MOST_FRAGMENTS} of at most {LONGEST_PATH} are possible",
-            path.len()
-        ));
-    }
-    Ok(FieldReference::from_fragments(path))
+    let (fragments, bytes) = (path.len(), path.iter().map(String::len).sum::<usize>());
+    let reference = (fragments > 0).then(|| FieldReference::from_fragments(path));
+    reference.filter(|reference| !reference.is_overlong()).ok_or_else(|| {
+        format!(
+            "it names a field by {fragments} fragments of {bytes} bytes; 1 to {} of at most {} are possible",
+            FieldReference::MOST_FRAGMENTS,
+            FieldReference::MOST_BYTES
+        )
+    })
 }
