@@ -5,10 +5,10 @@ use weir_filter::FieldReference;
 
 use super::{Comparison, Condition, Expression, Operand, Pattern};
 
-/// Nesting of parentheses and `!` that is followed before a condition is refused.
+/// Nesting of parentheses, `!`, calls and lists that is followed before a condition is refused.
 const DEEPEST: usize = 200;
 
-/// Expressions that may be joined without parentheses.
+/// Expressions that may be joined in one condition, in whatever parentheses: each may be a level of the tree.
 const LONGEST: usize = 1000;
 
 /// What may stand between tokens; no other white space, as in Logstash.
@@ -23,6 +23,7 @@ pub fn parse(text: &str) -> Result<Condition, (usize, String)> {
         text,
         at: 0,
         depth: 0,
+        joined: 0,
         fields: Vec::new(),
         quoted_in_list: Vec::new(),
         departures: Vec::new(),
@@ -39,6 +40,7 @@ struct Parser<'t> {
     text: &'t str,
     at: usize,
     depth: usize,
+    joined: usize,
     fields: Vec<FieldReference>,
     /// Of the list read last, the elements with quotes and the numbers: all that a comparison looks at.
     quoted_in_list: Vec<Operand>,
@@ -64,7 +66,8 @@ impl<'t> Parser<'t> {
         let mut joints = Vec::new();
         while let Some(joint) = self.joint() {
             joints.push(joint);
-            if joints.len() > LONGEST {
+            self.joined += 1;
+            if self.joined > LONGEST {
                 return Err((start, format!("more than {LONGEST} expressions are joined")));
             }
             self.space();
@@ -108,11 +111,8 @@ impl<'t> Parser<'t> {
 
     fn expression(&mut self) -> Parsed<Expression> {
         self.space();
-        if self.depth >= DEEPEST {
-            return Err((self.at, format!("parentheses are nested deeper than {DEEPEST}")));
-        }
         if self.take("(") {
-            self.depth += 1;
+            self.deeper()?;
             let inner = self.condition()?;
             self.depth -= 1;
             self.space();
@@ -227,13 +227,25 @@ impl<'t> Parser<'t> {
 
     fn operand(&mut self) -> Parsed<Operand> {
         self.space();
-        match self.rest().chars().next() {
-            Some('"' | '\'') => Ok(Operand::Text(self.quoted()?)),
-            Some('[') => self.bracketed(),
-            Some('-' | '0'..='9') => self.number(),
-            Some(letter) if letter.is_ascii_alphabetic() || letter == '_' => self.call(),
-            _ => Err(self.expected("a field such as [name], a quoted text, a number or a list")),
+        self.deeper()?;
+        let operand = match self.rest().chars().next() {
+            Some('"' | '\'') => Operand::Text(self.quoted()?),
+            Some('[') => self.bracketed()?,
+            Some('-' | '0'..='9') => self.number()?,
+            Some(letter) if letter.is_ascii_alphabetic() || letter == '_' => self.call()?,
+            _ => return Err(self.expected("a field such as [name], a quoted text, a number or a list")),
+        };
+        self.depth -= 1;
+        Ok(operand)
+    }
+
+    /// One level more of what is read by a function that calls itself.
+    fn deeper(&mut self) -> Parsed<()> {
+        if self.depth >= DEEPEST {
+            return Err((self.at, format!("parentheses and lists are nested deeper than {DEEPEST}")));
         }
+        self.depth += 1;
+        Ok(())
     }
 
     /// A list is empty, begins with a quoted text or a list, or has a comma; all else in brackets is a field, `[0]` too.
@@ -241,19 +253,9 @@ impl<'t> Parser<'t> {
         let inner = self.rest().get(1..).unwrap_or_default().trim_start_matches(BLANKS);
         let first = inner.split([']', '[']).next().unwrap_or_default();
         if inner.starts_with(['"', '\'', ']', '[']) || first.contains(',') {
-            return self.bracketed_list();
+            return self.list();
         }
         self.field()
-    }
-
-    fn bracketed_list(&mut self) -> Parsed<Operand> {
-        if self.depth >= DEEPEST {
-            return Err((self.at, format!("lists are nested deeper than {DEEPEST}")));
-        }
-        self.depth += 1;
-        let list = self.list();
-        self.depth -= 1;
-        list
     }
 
     fn list(&mut self) -> Parsed<Operand> {

@@ -68,3 +68,23 @@ fn what_logstash_would_decide_otherwise_is_said() {
         assert_eq!(condition.departures().len(), count, "{when}");
     }
 }
+
+#[test]
+fn what_is_too_deep_is_refused() {
+    let check = |open: &str, close: &str, levels: usize, expected: bool| {
+        let when = format!("{}[a]{}", open.repeat(levels), close.repeat(levels));
+        assert_eq!(parse(&when).is_ok(), expected, "{levels} times {open}");
+    };
+    for (open, close) in
+        [("(", ")"), ("!(", ")"), ("not(", ")"), ("(", " and [b])"), ("[b] in [\"a\", ", "]")]
+    {
+        let levels = if open.starts_with("[b]") { 1 } else { 190 };
+        check(open, close, levels, true);
+        check(open, close, 100_000, false);
+    }
+    let when = |levels| format!("[a] in {}[a]{}", "[\"a\", ".repeat(levels), "]".repeat(levels));
+    assert!(parse(&when(190)).is_ok());
+    assert!(parse(&when(100_000)).is_err());
+    // Every joint may be a level too.
+    check("(", &format!("{})", " and [b]".repeat(100)), 150, false);
+}
