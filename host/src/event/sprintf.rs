@@ -56,13 +56,7 @@ fn element_value(json: &str) -> Value<'_> {
         "null" => Value::Null,
         "true" => Value::Boolean(true),
         "false" => Value::Boolean(false),
-        number => match number.parse::<i64>() {
-            Ok(integer) => Value::Integer(integer),
-            Err(_) if number.starts_with(['{', '[']) => Value::Json(number),
-            Err(_) => match number.parse::<f64>() {
-                Ok(float) if number.contains(['.', 'e', 'E']) => Value::Float(float),
-                _ => Value::Json(number),
-            },
-        },
+        whole if whole.starts_with(['{', '[']) => Value::Json(whole),
+        number => Value::from_json_number(number),
     }
 }

@@ -174,7 +174,9 @@ impl Encoder {
     ) -> Result<Column, TooLong> {
         let names = batch.names();
         let below: Vec<&[Cell]> = names.below(field.id).iter().filter_map(|id| batch.column(*id)).collect();
-        if (field.whole && !below.is_empty()) || has_list_above(batch, field.id) {
+        // [@metadata] is there even where nothing is in it.
+        let always_there = field.reference.is_metadata() && field.reference.fragments().len() == 1;
+        if always_there || (field.whole && !below.is_empty()) || has_list_above(batch, field.id) {
             return self.encode_by_row(batch, rows, field, longest);
         }
         let Some(cells) = batch.column(field.id) else {
@@ -353,10 +355,9 @@ impl Encoder {
             serde_json::Value::Null => MixedCell::Null,
             serde_json::Value::Bool(value) => MixedCell::Boolean(*value),
             serde_json::Value::String(text) => MixedCell::Text(self.push_text(text)),
-            serde_json::Value::Number(number) => match number.as_i64() {
-                Some(value) => MixedCell::Integer(value),
-                None => MixedCell::Json(self.push_text(&number.to_string())),
-            },
+            serde_json::Value::Number(number) => {
+                self.value_cell(Value::from_json_number(&number.to_string()))
+            }
             serde_json::Value::Object(members) if !whole && !members.is_empty() => MixedCell::Object,
             serde_json::Value::Array(_) | serde_json::Value::Object(_) => {
                 MixedCell::Json(self.push_text(&json.to_string()))

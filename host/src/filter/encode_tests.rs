@@ -178,6 +178,14 @@ fn maps() {
 }
 
 #[test]
+fn metadata_is_always_there() {
+    let events = [json!({}), json!({"@metadata": {"x": 1}})];
+    check("@metadata", true, &events[..1], "mixed 0:json {}");
+    check("@metadata", true, &events, "mixed 0:json {} 1:json {\"x\":1}");
+    check("@metadata", false, &events, "mixed 0:json {} 1:{");
+}
+
+#[test]
 fn elements_of_lists() {
     let list = json!({"l": ["x", {"k": [1, 2]}, null]});
     check("[l][0]", false, &[list.clone(), json!({"l": {"0": 7}}), json!({})], "mixed 0:\"x\" 1:7");
@@ -186,6 +194,11 @@ fn elements_of_lists() {
     check("[l][1]", true, std::slice::from_ref(&list), "mixed 0:json {\"k\":[1,2]}");
     check("[l][1][k][1]", false, std::slice::from_ref(&list), "mixed 0:2");
     check("[l][9]", false, std::slice::from_ref(&list), "mixed ");
+    let numbers: serde_json::Value =
+        serde_json::from_str(r#"{"l": [1.5, 1e20, 18446744073709551616]}"#).expect("JSON");
+    check("[l][0]", false, std::slice::from_ref(&numbers), "mixed 0:1.5");
+    check("[l][1]", false, std::slice::from_ref(&numbers), "mixed 0:1e20");
+    check("[l][2]", false, std::slice::from_ref(&numbers), "mixed 0:json 18446744073709551616");
 }
 
 #[test]
