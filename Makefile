@@ -1,10 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: crash-test crash-test-faults demo fault-test fuel model soak test wasm-target
-
-# A workspace of its own, with optimisation.
-MODEL := cargo test --manifest-path tests/model/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}/model"
+.PHONY: "$${CARGO_TARGET_DIR:-target}/model" # --manifest-path --target-dir := A MODEL cargo crash-test crash-test-faults demo fault-test fuel its model of optimisation. own, properties soak test tests/model/Cargo.toml wasm-target with workspace
 
 # Builds Weir and shows what it does; needs rustup and a C compiler.
 demo: wasm-target
@@ -24,6 +21,12 @@ model:
 # written; fails where one became over 5 % dearer. WEIR_FUEL=record writes the file anew.
 fuel: wasm-target
 	cargo test -p weir --test fuel -- --nocapture
+
+# Tries N generated pairs of options and events with every filter, and says how many of what: tests/properties.rs. Other pairs
+# each time, unless SEED says which. The host is optimised here: a million take a minute or two.
+properties: wasm-target
+	WEIR_PROPERTY_PAIRS="$(or $(N),1000000)" WEIR_PROPERTY_SEED="$(or $(SEED),$$(date +%s%N))" CARGO_PROFILE_DEV_OPT_LEVEL=2 \
+		cargo test -p weir --test properties -- --nocapture
 
 # Kills the binary N times and counts what was lost, doubled or altered: tests/crash/README.md.
 crash-test: wasm-target

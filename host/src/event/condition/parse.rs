@@ -258,6 +258,13 @@ impl<'t> Parser<'t> {
         self.field()
     }
 
+    fn bracketed_list(&mut self) -> Parsed<Operand> {
+        self.deeper()?;
+        let list = self.list()?;
+        self.depth -= 1;
+        Ok(list)
+    }
+
     fn list(&mut self) -> Parsed<Operand> {
         self.take("[");
         let mut elements = Vec::new();
