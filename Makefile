@@ -1,7 +1,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: "$${CARGO_TARGET_DIR:-target}/model" # --manifest-path --target-dir := A MODEL cargo crash-test crash-test-faults demo fault-test fuel its model of optimisation. own, properties soak test tests/model/Cargo.toml wasm-target with workspace
+.PHONY: crash-test crash-test-faults demo fault-test fuel model properties soak test wasm-target
+
+# A workspace of its own, with optimisation.
+MODEL := cargo test --manifest-path tests/model/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}/model"
 
 # Builds Weir and shows what it does; needs rustup and a C compiler.
 demo: wasm-target
