@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: crash-test crash-test-faults demo fault-test fuel model properties soak test wasm-target
+.PHONY: crash-test crash-test-faults demo fault-test fuel model properties real-servers-test soak test wasm-target
 
 # A workspace of its own, with optimisation.
 MODEL := cargo test --manifest-path tests/model/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}/model"
@@ -46,6 +46,10 @@ soak: wasm-target
 # Every kind of fault with 20 seeds each (SEEDS=…, the first one SEED=…); RELIABILITY.md says what they are.
 fault-test: wasm-target
 	WEIR_FAULT_SEEDS=$(or $(SEEDS),20) WEIR_FAULT_SEED=$(or $(SEED),20200223) cargo test -p weir --test faults
+
+# 200,000 events (EVENTS=…) into a real Elasticsearch that refuses, is blocked and is killed meanwhile; needs Java and Maven.
+real-servers-test: wasm-target
+	WEIR_REAL_EVENTS=$(or $(EVENTS),200000) WEIR_REQUIRE_SERVERS=1 cargo test -p weir --test real_server -- --nocapture
 
 # What the guests are built for. rust-toolchain.toml names it too, but rustup may be told not to install by itself.
 wasm-target:

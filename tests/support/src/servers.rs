@@ -17,6 +17,7 @@ const PYTHON: &[Need] = &[("python3", &["-c", "import venv, ensurepip"])];
 pub struct Server {
     folder: PathBuf,
     port: u16,
+    settings: Vec<String>,
 }
 
 impl Server {
@@ -43,6 +44,25 @@ impl Server {
     /// Where it answers.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it at once (SIGKILL), as a power cut does. Its data stay for [`Server::restart`].
+    pub fn kill(&self) {
+        let path = self.folder.join(format!("run/{}/pid", self.port));
+        let pid = std::fs::read_to_string(&path);
+        let pid = pid.expect("a server that was started has said its process").trim().to_owned();
+        // Who watches it would take the end for the test's, and remove the data.
+        std::fs::remove_file(&path).expect("the server's folder is the test's");
+        let killed = Command::new("kill").args(["-KILL", &pid]).status();
+        assert!(killed.is_ok_and(|status| status.success()), "process {pid} cannot be killed");
+    }
+
+    /// Starts it again on its port, over the data that it had.
+    ///
+    /// # Errors
+    /// What the script said, when the server does not come up.
+    pub fn restart(&self) -> Result<(), String> {
+        run_start(&self.folder, self.port, &self.settings, true)
     }
 
     fn start(name: &str, needs: &[Need], settings: &[&str]) -> Option<Self> {
@@ -86,19 +106,26 @@ fn try_to_start(name: &str, settings: &[&str]) -> Result<Server, String> {
         let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
         let port = listener.local_addr().map_err(|error| error.to_string())?.port();
         drop(listener);
-        let output = script(&folder)
-            .args(["start", &port.to_string()])
-            .args(settings)
-            .env("WATCH", std::process::id().to_string())
-            .output()
-            .map_err(|error| format!("{}: {error}", folder.display()))?;
-        if output.status.success() {
-            return Ok(Server { folder, port });
+        let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        match run_start(&folder, port, &settings, false) {
+            Ok(()) => return Ok(Server { folder, port, settings }),
+            Err(said) => reason = said,
         }
-        reason =
-            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     }
     Err(reason)
+}
+
+fn run_start(folder: &Path, port: u16, settings: &[String], keeps_data: bool) -> Result<(), String> {
+    let mut command = script(folder);
+    command.args(["start", &port.to_string()]).args(settings).env("WATCH", std::process::id().to_string());
+    if keeps_data {
+        command.env("KEEP", "1");
+    }
+    let output = command.output().map_err(|error| format!("{}: {error}", folder.display()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
 }
 
 fn script(folder: &Path) -> Command {
