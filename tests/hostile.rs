@@ -108,7 +108,7 @@ const EVENTS: [&str; 4] = ["one", "twö", "three", "four"];
 fn check_break(what: &str, kind: &str, reason: &str) {
     let mut trial = trial(what, OnFailure::DeadLetter, OnFailure::Tag);
     let started = Instant::now();
-    let Processed { batch, dead_letters, dropped } =
+    let Processed { batch, dead_letters, dropped, .. } =
         trial.chain.process(trial.batch(&EVENTS)).expect("contained");
     assert!(started.elapsed() < Duration::from_secs(10), "{what} took {:?}", started.elapsed());
     assert_eq!((batch.rows(), dropped), (0, 0), "{what}");

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
@@ -128,11 +127,15 @@ async fn settle() {
 }
 
 fn in_balance(counts: &LineCounts) -> [u64; 4] {
-    let [read, copied, delivered, dead_lettered, dropped] =
-        [&counts.read, &counts.copied, &counts.delivered, &counts.dead_lettered, &counts.dropped]
-            .map(|count| count.load(Relaxed));
-    assert_eq!(read + copied, delivered + dead_lettered + dropped, "{counts:?}");
-    [read, delivered, dead_lettered, dropped]
+    let figures = counts.figures();
+    assert!(figures.is_in_balance() && figures.in_flight() == 0, "{figures:?}");
+    let left = [
+        figures.delivered.values().sum(),
+        figures.dead_lettered.values().sum(),
+        figures.dropped.values().sum(),
+    ];
+    let [delivered, dead_lettered, dropped] = left;
+    [figures.read.values().sum(), delivered, dead_lettered, dropped]
 }
 
 #[test]
@@ -236,7 +239,15 @@ fn a_position_waits_for_all_outputs_that_have_a_share_and_for_no_other() {
             ended = pipeline::drive(line) => panic!("it waits for the slow output: {ended:?}"),
             () = held => {}
         }
-        assert_eq!(counts.delivered.load(Relaxed), 8, "all but the second batch is done");
+        let figures = counts.figures();
+        assert!(figures.is_in_balance(), "{figures:?}");
+        let delivered: u64 = figures.delivered.values().sum();
+        assert_eq!(
+            (delivered, figures.in_flight()),
+            (12, 3),
+            "the slow output has three of the second batch"
+        );
+        assert_eq!(figures.unacknowledged, 8, "the first batch is committed");
     });
     assert_eq!((all.sorted(), slow.sorted(), none.sorted()), ((0..12).collect(), vec![4, 6, 7], vec![]));
 

@@ -117,6 +117,7 @@ pub async fn open(prepared: &Prepared, options: RunOptions) -> Result<Line> {
                     pipeline: pipeline.name.clone(),
                     dead_letters: dead_letters.clone(),
                     waiting: waiting.clone(),
+                    counts: counts.clone(),
                     stop: abandon.clone(),
                 };
                 opened.push(LineOutput {
@@ -166,6 +167,7 @@ pub async fn open(prepared: &Prepared, options: RunOptions) -> Result<Line> {
         in_flight: workers * 2,
         counts,
         stop,
+        drain_limit: pipeline.drain_limit,
         abandon,
     })
 }

@@ -2,10 +2,13 @@
 
 pub mod assembly;
 pub mod config;
+pub mod control;
+pub mod counts;
 pub mod event;
 pub mod filter;
 pub mod input;
 pub mod ledger;
+pub mod observe;
 pub mod output;
 pub mod pipeline;
 pub mod replay;

@@ -2,21 +2,23 @@
 //! only when all that was read before it has been delivered. What the parts do is left to them; opening them is in
 //! `assembly`.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use futures::future::try_join_all;
+use futures::future::{BoxFuture, FutureExt, try_join_all};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
+use crate::counts::{ByReason, Passed, add};
 use crate::event::condition::Condition;
 use crate::filter::{Chain, SetAside};
 use crate::input::{Input, Read};
 use crate::ledger::{Ledger, Position};
-use crate::output::{DeadLetter, DeadLetters, Delivery, Output};
+use crate::output::{DeadLetter, DeadLetters, Output};
 use crate::shares::{Shares, letters};
+
+pub use crate::counts::{LineCounts, LineFigures};
 
 /// The parts of a pipeline, opened.
 pub struct Line {
@@ -36,8 +38,10 @@ pub struct Line {
     pub in_flight: usize,
     /// Asks the inputs to end.
     pub stop: CancellationToken,
-    /// Cancelled by [`drive`] when the drain takes longer than [`DRAIN_LIMIT`]: outputs then give up, and what they had
-    /// is read again at the next start.
+    /// How long the drain may take after a stop was asked for.
+    pub drain_limit: Duration,
+    /// Cancelled by [`drive`] when the drain takes longer than that: outputs then give up, and what they had is read again
+    /// at the next start.
     pub abandon: CancellationToken,
     /// What is counted.
     pub counts: Arc<LineCounts>,
@@ -56,39 +60,20 @@ pub struct LineOutput {
     pub dead_letters: Arc<DeadLetters>,
 }
 
-/// Events by what became of them: `read` + `copied` + those that filters added (`added` of each) = `delivered` +
-/// `dead_lettered` + `dropped` + those on their way.
-#[derive(Debug, Default)]
-pub struct LineCounts {
-    /// Events read.
-    pub read: AtomicU64,
-    /// Events that several outputs took or set aside: once for each of these but the first.
-    pub copied: AtomicU64,
-    /// Events that left the filters.
-    pub filtered: AtomicU64,
-    /// Events stored by an output, or found stored.
-    pub delivered: AtomicU64,
-    /// Events set aside, by filters and outputs.
-    pub dead_lettered: AtomicU64,
-    /// Events dropped by a rule of the user's, in filters and outputs, and those that no output took.
-    pub dropped: AtomicU64,
-    /// Nanoseconds from the start of the line to the first event delivered; 0: none yet.
-    pub first_event: AtomicU64,
-}
-
-/// How long a drain may take after a stop was asked for.
-pub const DRAIN_LIMIT: Duration = Duration::from_secs(30);
-
 /// Runs the line until its inputs end, by themselves or because `stop` was cancelled.
 ///
 /// # Errors
 /// When an input, a filter (`on_error` or `on_trap` is `"stop"`), an output or the ledger cannot go on. Nothing that was
 /// not delivered has been committed then.
 pub async fn drive(line: Line) -> Result<()> {
-    let started = Instant::now();
-    let watch = tokio::spawn(watch_drain(line.name.clone(), line.stop.clone(), line.abandon.clone()));
+    let watch = tokio::spawn(watch_drain(
+        line.name.clone(),
+        line.drain_limit,
+        line.stop.clone(),
+        line.abandon.clone(),
+    ));
     let outputs = line.outputs.clone();
-    let ended = drive_stages(line, started).await;
+    let ended = drive_stages(line).await;
     watch.abort();
     for output in &outputs {
         let closed = output.output.close().await.context("cannot close an output");
@@ -99,10 +84,10 @@ pub async fn drive(line: Line) -> Result<()> {
     ended
 }
 
-async fn watch_drain(name: String, stop: CancellationToken, abandon: CancellationToken) {
+async fn watch_drain(name: String, limit: Duration, stop: CancellationToken, abandon: CancellationToken) {
     stop.cancelled().await;
-    tokio::time::sleep(DRAIN_LIMIT).await;
-    let seconds = DRAIN_LIMIT.as_secs();
+    tokio::time::sleep(limit).await;
+    let seconds = limit.as_secs_f64();
     tracing::warn!(
         pipeline = name,
         seconds,
@@ -111,7 +96,7 @@ async fn watch_drain(name: String, stop: CancellationToken, abandon: Cancellatio
     abandon.cancel();
 }
 
-async fn drive_stages(line: Line, started: Instant) -> Result<()> {
+async fn drive_stages(line: Line) -> Result<()> {
     let Line { inputs, chains, outputs, dead_letters, ledger, in_flight, counts, stop, .. } = line;
     let workers = chains.len().max(1);
     let chains = Arc::new(Mutex::new(chains));
@@ -127,21 +112,22 @@ async fn drive_stages(line: Line, started: Instant) -> Result<()> {
 
     let stages = read
         .map_ok(|(number, read)| {
-            counts.read.fetch_add(read.events.rows() as u64, Ordering::Relaxed);
+            counts.read(names.get(number).map_or("", String::as_str), read.events.rows() as u64);
             let (chains, outputs) = (chains.clone(), outputs.clone());
             joined(tokio::task::spawn_blocking(move || filter(&chains, &outputs, number, read)))
         })
         .try_buffered(workers)
-        .map_ok(|filtered| deliver(filtered, &outputs, &dead_letters, &counts, started))
+        .map_ok(|filtered| deliver(filtered, &outputs, &dead_letters, &counts))
         .try_buffered(in_flight.max(1))
         .map_ok(|(number, position)| {
-            let ledger = ledger.clone();
-            let names = names.clone();
+            let (ledger, names, counts) = (ledger.clone(), names.clone(), counts.clone());
             joined(tokio::task::spawn_blocking(move || {
                 let Some(name) = names.get(number) else { return Ok(()) };
                 ledger
                     .commit(&[(name.as_str(), &position)])
-                    .context("cannot write down what has been delivered")
+                    .context("cannot write down what has been delivered")?;
+                counts.committed();
+                Ok(())
             }))
         })
         .try_buffered(1)
@@ -183,14 +169,15 @@ struct Filtered {
     position: Position,
     shares: Shares,
     dead_letters: Vec<DeadLetter>,
-    dropped: u64,
+    passed: Passed,
 }
 
 fn filter(chains: &Mutex<Vec<Chain>>, outputs: &[LineOutput], number: usize, read: Read) -> Result<Filtered> {
     let Read { events, position } = read;
-    if events.rows() == 0 {
-        let shares = Shares::default();
-        return Ok(Filtered { number, position, shares, dead_letters: Vec::new(), dropped: 0 });
+    let entered = events.rows();
+    if entered == 0 {
+        let (shares, passed) = (Shares::default(), Passed::default());
+        return Ok(Filtered { number, position, shares, dead_letters: Vec::new(), passed });
     }
     let taken = chains.lock().unwrap_or_else(PoisonError::into_inner).pop();
     let Some(mut chain) = taken else {
@@ -199,12 +186,19 @@ fn filter(chains: &Mutex<Vec<Chain>>, outputs: &[LineOutput], number: usize, rea
     let processed = chain.process(events);
     chains.lock().unwrap_or_else(PoisonError::into_inner).push(chain);
     let processed = processed?;
+    let mut passed = Passed { entered: entered as u64, added: processed.added, ..Passed::default() };
+    for dropped in &processed.dropped_at {
+        add(&mut passed.dropped, &dropped.filter, dropped.rule, dropped.events);
+    }
+    for aside in &processed.dead_letters {
+        add(&mut passed.dead_lettered, &aside.filter, aside.rule, aside.events.rows() as u64);
+    }
     Ok(Filtered {
         number,
         position,
         shares: Shares::new(outputs, processed.batch),
         dead_letters: processed.dead_letters.iter().flat_map(letters_of).collect(),
-        dropped: processed.dropped,
+        passed,
     })
 }
 
@@ -221,44 +215,56 @@ fn deliver<'l>(
     outputs: &'l [LineOutput],
     dead_letters: &'l DeadLetters,
     counts: &'l LineCounts,
-    started: Instant,
 ) -> impl Future<Output = Result<(usize, Position)>> + 'l {
-    let Filtered { number, position, shares, dead_letters: letters, dropped } = filtered;
-    counts.filtered.fetch_add(shares.events, Ordering::Relaxed);
-    counts.copied.fetch_add(shares.copied, Ordering::Relaxed);
-    let untaken = shares.untaken;
-    let mut sends = Vec::with_capacity(outputs.len());
-    let mut writes = vec![dead_letters.write(letters)];
+    let Filtered { number, position, shares, dead_letters: letters, passed } = filtered;
+    let given = outputs.iter().zip(&shares.by_output).map(|(output, share)| {
+        let events = share.events.as_ref().map_or(0, |events| events.rows());
+        (output.name.as_str(), (events + share.undecided.len()) as u64)
+    });
+    counts.filtered(&passed, given, shares.copied, shares.untaken);
+    let mut open: Vec<BoxFuture<'l, Result<()>>> = Vec::with_capacity(outputs.len() + 1);
+    if !letters.is_empty() {
+        open.push(write_filters_letters(dead_letters, letters, passed.dead_lettered, counts).boxed());
+    }
     for (output, share) in outputs.iter().zip(shares.by_output) {
         if let Some(events) = share.events {
-            sends.push(output.output.send(events));
+            let given = events.rows() as u64;
+            let send = output.output.send(events);
+            open.push(
+                async move {
+                    counts.answered(&output.name, given, send.await?);
+                    Ok(())
+                }
+                .boxed(),
+            );
         }
         if !share.undecided.is_empty() {
-            writes.push(output.dead_letters.write(share.undecided));
+            open.push(write_undecided(output, share.undecided, counts).boxed());
         }
     }
     async move {
-        let writes = async { try_join_all(writes).await.context("cannot write dead letters") };
-        let (written, answers) = tokio::try_join!(writes, try_join_all(sends))?;
-        let mut delivery = Delivery { dropped: dropped + untaken, ..Delivery::default() };
-        for answer in written.into_iter().chain(answers) {
-            delivery += answer;
-        }
-        counts.add(delivery, started);
+        try_join_all(open).await?;
         Ok((number, position))
     }
 }
 
-impl LineCounts {
-    fn add(&self, delivery: Delivery, started: Instant) {
-        self.delivered.fetch_add(delivery.delivered, Ordering::Relaxed);
-        self.dead_lettered.fetch_add(delivery.dead_lettered, Ordering::Relaxed);
-        self.dropped.fetch_add(delivery.dropped, Ordering::Relaxed);
-        if delivery.delivered > 0 && self.first_event.load(Ordering::Relaxed) == 0 {
-            let nanoseconds = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            self.first_event.store(nanoseconds.max(1), Ordering::Relaxed);
-        }
-    }
+async fn write_filters_letters(
+    dead_letters: &DeadLetters,
+    letters: Vec<DeadLetter>,
+    by_reason: ByReason,
+    counts: &LineCounts,
+) -> Result<()> {
+    let written = dead_letters.write(letters).await.context("cannot write dead letters")?;
+    counts.set_aside_by_filters(&by_reason, written.dropped == 0);
+    Ok(())
+}
+
+/// Sets aside the events for which an output's condition could not be evaluated.
+async fn write_undecided(output: &LineOutput, letters: Vec<DeadLetter>, counts: &LineCounts) -> Result<()> {
+    let events = letters.len() as u64;
+    let written = output.dead_letters.write(letters).await.context("cannot write dead letters")?;
+    counts.left_at_output(&output.name, "when", events, written.dropped == 0);
+    Ok(())
 }
 
 /// A spawned task's answer; a panic in it is an error of the line.

@@ -14,8 +14,6 @@ use crate::pipeline::LineOutput;
 pub(crate) struct Shares {
     /// One for each output, in their order; none for a batch without events.
     pub(crate) by_output: Vec<Share>,
-    /// How many events there were.
-    pub(crate) events: u64,
     /// How many events no output takes.
     pub(crate) untaken: u64,
     /// Events that several outputs take or set aside: once for each of these but the first.
@@ -49,12 +47,7 @@ impl Shares {
             by_output.push(share);
         }
         let untaken = untaken.count();
-        Shares {
-            by_output,
-            events: rows as u64,
-            untaken: untaken as u64,
-            copied: (taken_times + untaken - rows) as u64,
-        }
+        Shares { by_output, untaken: untaken as u64, copied: (taken_times + untaken - rows) as u64 }
     }
 }
 

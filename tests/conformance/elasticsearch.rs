@@ -134,6 +134,7 @@ fn with_output(
             pipeline: "case".to_owned(),
             dead_letters: Arc::new(dead_letters.map_err(|error| format!("{error:#}"))?),
             waiting,
+            counts: Arc::default(),
             stop: stop.clone(),
         };
         let output = open(OutputOptions::Elasticsearch(Box::new(elasticsearch)), context).await;

@@ -263,7 +263,11 @@ resurrect_delay = "5ms"
             }
         });
         ended.map_err(|error| format!("{error:#}"))?;
-        Ok(counts.dropped.load(std::sync::atomic::Ordering::Relaxed))
+        let figures = counts.figures();
+        match figures.is_in_balance() && figures.in_flight() == 0 {
+            true => Ok(figures.dropped.values().sum()),
+            false => Err(format!("the counts are not in balance: {figures:?}")),
+        }
     }
 
     fn happened(&self) -> bool {

@@ -8,6 +8,7 @@ mod help_filter;
 mod logging;
 mod pipeline_files;
 mod run;
+mod status;
 mod terminal;
 mod test;
 
@@ -42,6 +43,7 @@ struct CommandLine {
 enum Command {
     Run(run::RunCommand),
     Check(check::CheckOptions),
+    Status(status::StatusOptions),
     Test(test::TestOptions),
     Demo(demo::DemoOptions),
     Dlq(dlq::DlqOptions),
@@ -81,6 +83,7 @@ pub(crate) fn main() -> ExitCode {
 fn run(command: Command, secrets: &Secrets) -> Result<ExitCode> {
     match command {
         Command::Run(options) => run::run(&options, secrets),
+        Command::Status(options) => status::run(&options, secrets),
         Command::Check(options) => check::run(&options, secrets),
         Command::Test(options) => test::run(&options, secrets),
         Command::Demo(options) => demo::run(&options),

@@ -1,9 +1,10 @@
 //! `weir run`: runs pipelines until their inputs end or a signal comes.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -14,15 +15,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use weir::assembly::{self, Prepared, RunOptions};
 use weir::config::{Config, Problems, Secrets};
+use weir::control;
 use weir::filter::{Compilation, Engine};
-use weir::pipeline::{self, LineCounts};
+use weir::observe::{self, Observed, Stage};
+use weir::pipeline;
 
 use super::{USAGE, cache_folder, pipeline_files};
 
 /// Runs pipelines until their inputs end, or until SIGTERM or Ctrl-C
 ///
 /// Files and samples end by themselves; CloudWatch Logs is read on and on, or with --once up to now. After a signal, what
-/// was read is still delivered (for at most 30 seconds); a second signal ends at once. What was not delivered is read
+/// was read is still delivered (for at most `drain_limit`, 30 seconds unless set); a second signal ends at once. What was not delivered is read
 /// again at the next start.
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -82,9 +85,11 @@ async fn run_all(pipelines: Vec<Prepared>, once: bool) -> Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
     let mut running = JoinSet::new();
-    for pipeline in pipelines {
+    let pipelines = observed(pipelines);
+    let _servers = serve_figures(&pipelines).await?;
+    for (pipeline, observed) in pipelines {
         // A token of its own: a line that has ended cancels it.
-        running.spawn(run_one(pipeline, once, stop.child_token()));
+        running.spawn(run_one(pipeline, observed, once, stop.child_token()));
     }
     let mut ended = Ok(());
     while let Some(result) = running.join_next().await {
@@ -99,12 +104,57 @@ async fn run_all(pipelines: Vec<Prepared>, once: bool) -> Result<()> {
     ended
 }
 
-async fn run_one(prepared: Prepared, once: bool, stop: CancellationToken) -> Result<()> {
+/// What can be seen of each pipeline from outside. Two of one name get a number, or their figures could not be told apart.
+fn observed(pipelines: Vec<Prepared>) -> Vec<(Prepared, Arc<Observed>)> {
+    let mut taken: Vec<String> = Vec::new();
+    let mut observed = Vec::with_capacity(pipelines.len());
+    for prepared in pipelines {
+        let named = prepared.config.pipeline.name.clone();
+        let numbered = (2..).map(|number| format!("{named}-{number}"));
+        let name = std::iter::once(named.clone()).chain(numbered).find(|name| !taken.contains(name));
+        let name = name.unwrap_or(named);
+        taken.push(name.clone());
+        let seen = Arc::new(Observed::new(name, &prepared));
+        observed.push((prepared, seen));
+    }
+    observed
+}
+
+/// One server for each address that `[observe]` of a pipeline names.
+async fn serve_figures(pipelines: &[(Prepared, Arc<Observed>)]) -> Result<Vec<observe::server::Server>> {
+    let mut by_address: BTreeMap<SocketAddr, Vec<Arc<Observed>>> = BTreeMap::new();
+    for (prepared, observed) in pipelines {
+        if let Some(address) = prepared.config.observe.listen {
+            by_address.entry(address).or_default().push(observed.clone());
+        }
+    }
+    let mut servers = Vec::with_capacity(by_address.len());
+    for (address, observed) in by_address {
+        let server = observe::server::serve(address, observed).await?;
+        info!(address = %server.address(), "figures are served: /metrics, /status, /health");
+        servers.push(server);
+    }
+    Ok(servers)
+}
+
+async fn run_one(
+    prepared: Prepared,
+    observed: Arc<Observed>,
+    once: bool,
+    stop: CancellationToken,
+) -> Result<()> {
     let name = prepared.config.pipeline.name.clone();
-    let counts = Arc::new(LineCounts::default());
-    let options = RunOptions { once, counts: counts.clone(), stop, ..RunOptions::default() };
+    let (counts, waiting) = (observed.counts.clone(), observed.waiting.clone());
+    let options = RunOptions { once, counts, waiting, stop: stop.clone(), ..RunOptions::default() };
     let started = Instant::now();
     let line = assembly::open(&prepared, options).await.with_context(|| format!("pipeline {name}"))?;
+    observed.opened(&line);
+    // The lock of the ledger is held until the socket is gone: the next process makes its own.
+    let ledger = line.ledger.clone();
+    let control = prepared.config.pipeline.state_dir.as_deref().and_then(|state_dir| {
+        let served = control::serve(state_dir, observed.clone());
+        served.map_err(|error| warn!("weir status cannot ask this process: {error:#}")).ok()
+    });
     info!(
         pipeline = name,
         inputs = prepared.config.inputs.len(),
@@ -112,13 +162,25 @@ async fn run_one(prepared: Prepared, once: bool, stop: CancellationToken) -> Res
         outputs = prepared.config.outputs.len(),
         "started"
     );
+    let stopping = tokio::spawn({
+        let observed = observed.clone();
+        async move {
+            stop.cancelled().await;
+            observed.enter(Stage::Stopping);
+        }
+    });
     let ended = pipeline::drive(line).await;
+    stopping.abort();
+    observed.enter(Stage::Ended);
+    drop(control);
+    drop(ledger);
+    let events = observed.figures().events;
     info!(
         pipeline = name,
-        read = counts.read.load(Ordering::Relaxed),
-        delivered = counts.delivered.load(Ordering::Relaxed),
-        dead_lettered = counts.dead_lettered.load(Ordering::Relaxed),
-        dropped = counts.dropped.load(Ordering::Relaxed),
+        read = events.read,
+        delivered = events.delivered,
+        dead_lettered = events.dead_lettered,
+        dropped = events.dropped,
         seconds = started.elapsed().as_secs_f64(),
         "ended"
     );

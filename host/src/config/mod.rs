@@ -7,6 +7,7 @@ pub mod cases;
 mod ends;
 mod filter;
 mod nearest;
+mod observe;
 mod pipeline;
 mod problem;
 mod quantity;
@@ -26,6 +27,7 @@ pub use branch::{Arm, Branch, Step};
 pub use ends::{InputConfig, OutputConfig, OutputOptions};
 pub use filter::{CommonOptions, Component, FilterStep, Limits, OnFailure, filter_from_json};
 pub use nearest::did_you_mean;
+pub use observe::ObserveConfig;
 pub use pipeline::PipelineConfig;
 pub use problem::{Problem, Problems, Severity, SourceFile};
 pub use quantity::{parse_bytes, parse_duration};
@@ -39,6 +41,8 @@ pub use variables::Variables;
 pub struct Config {
     /// What holds for the whole line.
     pub pipeline: PipelineConfig,
+    /// Where the figures of the running pipeline can be asked for.
+    pub observe: ObserveConfig,
     /// Where events come from.
     pub inputs: Vec<InputConfig>,
     /// The filters, in the order of writing.
@@ -126,12 +130,14 @@ pub fn read(path: &Path, text: String, variables: &Variables, secrets: &Secrets)
         }
     }
     let pipeline_config = pipeline::read_pipeline(&mut pipeline, &stem);
+    let observe = root.section("observe").as_mut().map(observe::read_observe).unwrap_or_default();
     let (filters, steps) = branch::read_chain(root.sections("filter"));
     let config = Config {
         inputs: ends::read_inputs(root.sections("input"), pipeline_config.state_dir.is_some()),
         outputs: ends::read_outputs(root.sections("output"), &pipeline_config.ecs_compatibility, &filters),
         filters,
         steps,
+        observe,
         pipeline: pipeline_config,
         file,
         secrets: secrets.clone(),

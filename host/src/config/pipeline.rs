@@ -28,6 +28,8 @@ pub struct PipelineConfig {
     pub batch_size: usize,
     /// How long a batch waits to fill.
     pub batch_delay: Duration,
+    /// How long what was read may take to be delivered after a stop was asked for.
+    pub drain_limit: Duration,
     /// How many batches are filtered at once.
     pub workers: usize,
     /// The IANA time zone that filters take when they name none.
@@ -52,6 +54,7 @@ pub(super) fn read_pipeline(section: &mut Section, file_stem: &str) -> PipelineC
         ledger_budget: read_ledger_budget(section),
         batch_size: batch_size.unwrap_or(1024),
         batch_delay: section.duration("batch_delay").unwrap_or(Duration::from_millis(50)),
+        drain_limit: section.duration("drain_limit").unwrap_or(Duration::from_secs(30)),
         workers: workers.unwrap_or(cores),
         timezone: read_timezone(section, "timezone").unwrap_or_else(|| "UTC".to_owned()),
         locale: read_locale(section),

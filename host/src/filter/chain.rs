@@ -16,7 +16,7 @@ use super::encode::{Encoder, Rows};
 use super::guest_state::time_of;
 use super::instance::{Break, Instance};
 use super::interface::Outcome;
-use super::passage::{Passage, SetAside};
+use super::passage::{Dropped, Passage, SetAside};
 use crate::config::OnFailure;
 use crate::event::{Batch, RowSet};
 
@@ -42,6 +42,10 @@ pub struct Processed {
     pub dead_letters: Vec<SetAside>,
     /// How many events left by the rule of a filter or by `on_error` or `on_trap`.
     pub dropped: u64,
+    /// The same, where and by which rule.
+    pub dropped_at: Vec<Dropped>,
+    /// How many events filters added.
+    pub added: u64,
 }
 
 impl Chain {
@@ -56,13 +60,17 @@ impl Chain {
     /// When a step's `on_error` or `on_trap` says `"stop"`, or a guest cannot be started anew. Nothing of the batch may
     /// then be acknowledged.
     pub fn process(&mut self, batch: Batch) -> Result<Processed> {
+        let entered = batch.rows();
         let mut passage = Passage::new(batch);
         let rows = passage.rows.clone();
         run_steps(&self.steps, &mut self.filters, &mut passage, rows)?;
         let mut gone = RowSet::all(passage.batch.rows());
         gone.subtract(&passage.rows);
+        let added = passage.batch.rows().saturating_sub(entered) as u64;
         passage.batch.drop_rows(&gone);
-        Ok(Processed { batch: passage.batch, dead_letters: passage.dead_letters, dropped: passage.dropped })
+        let Passage { batch, dead_letters, dropped_at, .. } = passage;
+        let dropped = dropped_at.iter().map(|dropped| dropped.events).sum();
+        Ok(Processed { batch, dead_letters, dropped, dropped_at, added })
     }
 }
 
@@ -220,9 +228,8 @@ impl Running {
         }
         passage.rows.subtract(&outcomes.dropped);
         let dropped = outcomes.dropped.count();
-        passage.dropped += dropped as u64;
         FilterCounts::add(&counts.added, added);
-        FilterCounts::add(&counts.dropped, dropped);
+        passage.count_dropped(&filter.place(), "filter", dropped);
         FilterCounts::add(&counts.matched, outcomes.matched.count());
         FilterCounts::add(&counts.tagged, outcomes.tagged.count());
         FilterCounts::add(&counts.failed, outcomes.failed.len());
@@ -238,16 +245,17 @@ impl Running {
             }
             match filter.on_error {
                 OnFailure::Tag => {}
-                OnFailure::Drop => passage.drop(&filter.place(), &still_here),
+                OnFailure::Drop => passage.drop(&filter.place(), "on_error", &still_here),
                 OnFailure::DeadLetter => {
                     let (entered, made): (Vec<usize>, Vec<usize>) =
                         still_here.iter().partition(|row| **row < outcomes.first_added);
                     if let Some(before) = &before {
-                        passage.set_aside(&filter.place(), reason, &entered, before.select(&entered));
+                        let events = before.select(&entered);
+                        passage.set_aside(&filter.place(), "on_error", reason, &entered, events);
                     }
                     // An event that this very filter made did not enter it; it is kept as it came out.
                     let events = passage.batch.select(&made);
-                    passage.set_aside(&filter.place(), reason, &made, events);
+                    passage.set_aside(&filter.place(), "on_error", reason, &made, events);
                 }
                 OnFailure::Stop => {
                     bail!(
@@ -269,9 +277,9 @@ impl Running {
         match filter.on_trap {
             OnFailure::DeadLetter => {
                 let events = passage.batch.select(&rows);
-                passage.set_aside(&filter.place(), reason, &rows, events);
+                passage.set_aside(&filter.place(), "on_trap", reason, &rows, events);
             }
-            OnFailure::Drop => passage.drop(&filter.place(), &rows),
+            OnFailure::Drop => passage.drop(&filter.place(), "on_trap", &rows),
             OnFailure::Tag => {
                 let tag = format!("_{}_trap", filter.id);
                 let mut tagger = Tagger::new();

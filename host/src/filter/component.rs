@@ -21,6 +21,8 @@ pub(super) struct FilterCode {
     pub(super) exports: Exports,
     /// The kernels that it imports, by their grants' names.
     pub(super) kernels: Vec<&'static str>,
+    /// The SHA-256 of the bytes that it was loaded from.
+    pub(super) digest: [u8; 32],
 }
 
 /// Where the functions of the filter interface are in the component.
@@ -54,7 +56,7 @@ impl FilterCode {
         let instance = linker.instantiate_pre(&component).map_err(|error| {
             anyhow!(error).context("its imports differ from the interfaces of this version of Weir")
         })?;
-        Ok(FilterCode { instance, exports, kernels })
+        Ok(FilterCode { instance, exports, kernels, digest })
     }
 }
 

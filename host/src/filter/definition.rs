@@ -204,6 +204,20 @@ impl ChainDefinition {
 }
 
 impl ConfiguredFilter {
+    /// The SHA-256 of the component's bytes (packed, of a filter that ships with Weir), in hexadecimal digits.
+    pub fn digest(&self) -> String {
+        self.code.digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The version that the component says it has. Starts an instance: not for a thread of the async runtime.
+    ///
+    /// # Errors
+    /// When it does not start or breaks.
+    pub fn version(&self) -> Result<String> {
+        let state = GuestState::for_description(self.engine.databases());
+        Ok(Instance::start(&self.code, state)?.describe(&self.code)?.version)
+    }
+
     /// A new instance, configured as the others of this filter are.
     pub(super) fn instance(&self) -> Result<Instance> {
         let state = GuestState::new(

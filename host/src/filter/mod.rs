@@ -40,5 +40,5 @@ pub use counts::FilterCounts;
 pub use definition::{ChainDefinition, ChainEnvironment, Clock, ConfiguredFilter, FilterProblem, Randomness};
 pub use engine::{Compilation, Engine, Manifest};
 pub use fuel::measure_fuel;
-pub use passage::SetAside;
+pub use passage::{Dropped, SetAside};
 pub use run_case::run_case;

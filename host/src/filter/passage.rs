@@ -19,7 +19,7 @@ pub(super) struct Passage {
     /// The rows that are still on the way; rows that left are taken out of the batch at its end.
     pub(super) rows: RowSet,
     pub(super) dead_letters: Vec<SetAside>,
-    pub(super) dropped: u64,
+    pub(super) dropped_at: Vec<Dropped>,
 }
 
 /// Events set aside by a filter or a branch, as they entered it.
@@ -27,10 +27,23 @@ pub(super) struct Passage {
 pub struct SetAside {
     /// The id of the filter or branch.
     pub filter: Arc<str>,
+    /// By which option: `on_error`, `on_trap`, or `when`, whose failure `on_error` decides on.
+    pub rule: &'static str,
     /// Why.
     pub reason: String,
     /// The events.
     pub events: Batch,
+}
+
+/// Events that a filter or a branch dropped.
+#[derive(Debug)]
+pub struct Dropped {
+    /// The id of the filter or branch.
+    pub filter: Arc<str>,
+    /// By which rule: the filter's own (`filter`), `on_error`, `on_trap`, or `when`, whose failure `on_error` decides on.
+    pub rule: &'static str,
+    /// How many.
+    pub events: u64,
 }
 
 /// Where on the way something happens: a filter or a branch.
@@ -43,7 +56,7 @@ impl Passage {
     /// A batch at the beginning of its way.
     pub(super) fn new(batch: Batch) -> Self {
         let rows = RowSet::all(batch.rows());
-        Passage { batch, rows, dead_letters: Vec::new(), dropped: 0 }
+        Passage { batch, rows, dead_letters: Vec::new(), dropped_at: Vec::new() }
     }
 
     /// Of some rows, those that go on after a step: what left the way is taken out, and what was added since the batch had
@@ -56,15 +69,30 @@ impl Passage {
         rows.intersect(&self.rows);
     }
 
-    pub(super) fn drop(&mut self, place: &Place<'_>, rows: &[usize]) {
+    pub(super) fn drop(&mut self, place: &Place<'_>, rule: &'static str, rows: &[usize]) {
         for row in rows {
             self.rows.remove(*row);
         }
-        self.dropped += rows.len() as u64;
-        FilterCounts::add(&place.counts.dropped, rows.len());
+        self.count_dropped(place, rule, rows.len());
     }
 
-    pub(super) fn set_aside(&mut self, place: &Place<'_>, reason: &str, rows: &[usize], events: Batch) {
+    /// Counts rows that were taken out.
+    pub(super) fn count_dropped(&mut self, place: &Place<'_>, rule: &'static str, rows: usize) {
+        if rows == 0 {
+            return;
+        }
+        FilterCounts::add(&place.counts.dropped, rows);
+        self.dropped_at.push(Dropped { filter: place.id.clone(), rule, events: rows as u64 });
+    }
+
+    pub(super) fn set_aside(
+        &mut self,
+        place: &Place<'_>,
+        rule: &'static str,
+        reason: &str,
+        rows: &[usize],
+        events: Batch,
+    ) {
         if rows.is_empty() {
             return;
         }
@@ -72,7 +100,8 @@ impl Passage {
             self.rows.remove(*row);
         }
         FilterCounts::add(&place.counts.dead_lettered, rows.len());
-        self.dead_letters.push(SetAside { filter: place.id.clone(), reason: reason.to_owned(), events });
+        let (filter, reason) = (place.id.clone(), reason.to_owned());
+        self.dead_letters.push(SetAside { filter, rule, reason, events });
     }
 
     /// Sends rows for which a condition could not be evaluated where `on_error` says. They pass by what the condition was
@@ -97,10 +126,10 @@ impl Passage {
                 OnFailure::Tag => {
                     rows.iter().for_each(|row| tagger.add(&mut self.batch, *row, CONDITION_FAILURE));
                 }
-                OnFailure::Drop => self.drop(place, &rows),
+                OnFailure::Drop => self.drop(place, "when", &rows),
                 OnFailure::DeadLetter => {
                     let events = self.batch.select(&rows);
-                    self.set_aside(place, reason, &rows, events);
+                    self.set_aside(place, "when", reason, &rows, events);
                 }
                 OnFailure::Stop => {
                     bail!("{}: {reason} ({} events, on_error = \"stop\")", place.id, rows.len());

@@ -38,6 +38,7 @@ fn open_with(path: &str, options: &str) -> Fixture {
         pipeline: "p".to_owned(),
         dead_letters: Arc::new(dead_letters.expect("the folder is there")),
         waiting: waiting.clone(),
+        counts: Arc::default(),
         stop: stop.clone(),
     };
     let output = Arc::from(open(options, context).expect("it opens nothing yet"));

@@ -1,6 +1,7 @@
 //! Where events go. An output answers when every event of a batch has been stored, set aside or dropped by a rule of the
 //! user's; it retries by itself until then. How often a batch is tried, and in which order, is left to the line.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::OutputOptions;
+use crate::counts::{LineCounts, reason_word};
 use crate::event::{Batch, Documents};
 
 pub mod dead_letter;
@@ -24,7 +26,7 @@ mod text;
 mod turns;
 
 pub use dead_letter::{DeadLetter, DeadLetters};
-pub use retry::{NotAcknowledged, RetryWaits, Waiting};
+pub use retry::{NotAcknowledged, RetryWaits, Wait, Waiting};
 
 /// What became of a batch's events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,11 +58,18 @@ pub struct OutputContext {
     pub dead_letters: Arc<DeadLetters>,
     /// What is waited for at present, for `weir status`.
     pub waiting: Arc<Waiting>,
+    /// Where what does not arrive is counted, with its reason.
+    pub counts: Arc<LineCounts>,
     /// Cancelled when the line no longer waits: what is not stored by then is answered with [`NotAcknowledged`].
     pub stop: CancellationToken,
 }
 
 impl OutputContext {
+    /// Counts events that a rule of the user's takes out. The answer of [`Output::send`] has them in `dropped`.
+    pub fn count_dropped(&self, reason: &str, events: u64) {
+        self.counts.left_at_output(&self.name, reason, events, false);
+    }
+
     /// Makes dead letters of events, by row and reason, with all that they hold. They are on disk when this answers.
     ///
     /// # Errors
@@ -75,14 +84,20 @@ impl OutputContext {
         );
         let time = Utc::now().timestamp_nanos_opt().unwrap_or_default();
         let mut letters = Vec::with_capacity(rejected.len());
+        let mut by_reason = BTreeMap::<String, u64>::new();
         {
             let mut documents = Documents::with_metadata(events);
             for (row, reason) in rejected {
                 let (plugin, identity) = (self.name.clone(), events.identity(row));
+                *by_reason.entry(reason_word(&reason)).or_default() += 1;
                 letters.push(DeadLetter { time, plugin, reason, identity, event: documents.text(row) });
             }
         }
-        self.dead_letters.write(letters).await
+        let written = self.dead_letters.write(letters).await?;
+        for (reason, events) in by_reason {
+            self.counts.left_at_output(&self.name, &reason, events, written.dropped == 0);
+        }
+        Ok(written)
     }
 }
 

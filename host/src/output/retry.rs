@@ -1,6 +1,7 @@
 //! Waits between tries: doubling, endless, said in the log now and then, ended by a stop. What is worth another try is
 //! left to the outputs.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -53,36 +54,57 @@ impl fmt::Display for NotAcknowledged {
 
 impl std::error::Error for NotAcknowledged {}
 
-/// What an output waits for at present, and since when. Shared between the output and who asks.
+/// What outputs and dead letters wait for at present, and since when. Shared between them and who asks.
 #[derive(Default)]
 pub struct Waiting {
-    state: Mutex<WaitingState>,
+    by_name: Mutex<BTreeMap<String, WaitingState>>,
     passes: Option<Box<dyn Fn(Duration) + Send + Sync>>,
 }
 
 impl fmt::Debug for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiting").field("state", &self.state).finish_non_exhaustive()
+        f.debug_struct("Waiting").field("by_name", &self.by_name).finish_non_exhaustive()
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct WaitingState {
     waiters: usize,
-    since: Option<SystemTime>,
+    since: SystemTime,
     reason: String,
+}
+
+/// One that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// The output's name, or `dead_letter`.
+    pub name: String,
+    /// Since when.
+    pub since: SystemTime,
+    /// For what: what went wrong at the last try.
+    pub reason: String,
 }
 
 impl Waiting {
     /// Where time is the caller's: a wait takes none, `passes` is told how long it would have been.
     pub fn with_clock(passes: impl Fn(Duration) + Send + Sync + 'static) -> Self {
-        Waiting { state: Mutex::default(), passes: Some(Box::new(passes)) }
+        Waiting { by_name: Mutex::default(), passes: Some(Box::new(passes)) }
     }
 
-    /// Since when something is waited for, and what: `None` while all goes well.
+    /// Since when something is waited for, and what: `None` while all goes well. Of several waits the oldest.
     pub fn current(&self) -> Option<(SystemTime, String)> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.since.map(|since| (since, state.reason.clone()))
+        let oldest = self.all().into_iter().min_by_key(|wait| wait.since)?;
+        Some((oldest.since, oldest.reason))
+    }
+
+    /// All that wait at present, one for each name.
+    pub fn all(&self) -> Vec<Wait> {
+        let by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = |(name, state): (&String, &WaitingState)| {
+            let (name, reason) = (name.clone(), state.reason.clone());
+            Wait { name, since: state.since, reason }
+        };
+        by_name.iter().map(wait).collect()
     }
 
     async fn pass(&self, wait: Duration) {
@@ -95,19 +117,23 @@ impl Waiting {
         }
     }
 
-    fn begin(&self, reason: &str, is_new: bool) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    fn begin(&self, name: &str, reason: &str, is_new: bool) {
+        let mut by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = by_name.entry(name.to_owned()).or_insert_with(|| WaitingState {
+            waiters: 0,
+            since: SystemTime::now(),
+            reason: String::new(),
+        });
         state.waiters += usize::from(is_new);
-        state.since.get_or_insert_with(SystemTime::now);
         reason.clone_into(&mut state.reason);
     }
 
-    fn end(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    fn end(&self, name: &str) {
+        let mut by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(state) = by_name.get_mut(name) else { return };
         state.waiters = state.waiters.saturating_sub(1);
         if state.waiters == 0 {
-            state.since = None;
-            state.reason.clear();
+            by_name.remove(name);
         }
     }
 }
@@ -144,7 +170,7 @@ impl<'a> Retry<'a> {
     /// # Errors
     /// [`NotAcknowledged`] when a stop was asked for.
     pub async fn wait(&mut self, reason: &str) -> Result<()> {
-        self.waiting.begin(reason, self.tries == 0);
+        self.waiting.begin(self.name, reason, self.tries == 0);
         self.tries += 1;
         if self.stop.is_cancelled() {
             return Err(NotAcknowledged { reason: reason.to_owned() }.into());
@@ -171,7 +197,7 @@ impl<'a> Retry<'a> {
 impl Drop for Retry<'_> {
     fn drop(&mut self) {
         if self.tries > 0 {
-            self.waiting.end();
+            self.waiting.end(self.name);
         }
         if self.logged.is_some() && !self.stop.is_cancelled() {
             tracing::info!(output = self.name, tries = self.tries, "goes on");

@@ -294,6 +294,7 @@ impl Replay<'_> {
                 pipeline: self.config.pipeline.name.clone(),
                 dead_letters: self.kept.clone(),
                 waiting: Arc::default(),
+                counts: Arc::default(),
                 stop: self.options.stop.clone(),
             };
             let opened = output::open(output.options.clone(), context).await;

@@ -162,6 +162,11 @@ impl Running {
         Ended { code, stdout, stderr }
     }
 
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.state.lock().unwrap().text.clone()
+    }
+
     /// The process's number.
     pub fn id(&self) -> u32 {
         self.child.id()

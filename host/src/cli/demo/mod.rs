@@ -93,7 +93,7 @@ pub(super) fn run(options: &DemoOptions) -> Result<ExitCode> {
         pipeline::drive(line).await?;
         anyhow::Ok(started.elapsed())
     })?;
-    let figures = figures(counts.read.load(Ordering::Relaxed), elapsed, prepared.chain.filters());
+    let figures = figures(counts.figures().came(), elapsed, prepared.chain.filters());
     // The figures are no result: they stay on the terminal when the documents go to a file.
     writeln!(io::stderr(), "\n{figures}")?;
     Ok(ExitCode::SUCCESS)

@@ -46,6 +46,7 @@ async fn try_open(hosts: &[String], options: &str) -> anyhow::Result<Fixture> {
         pipeline: "p".to_owned(),
         dead_letters: Arc::new(dead_letters),
         waiting: waiting.clone(),
+        counts: Arc::default(),
         stop: stop.clone(),
     };
     let output = Arc::from(open(options, context).await?);

@@ -32,6 +32,7 @@ use self::response::{Outcome, parse_answer};
 use self::server::{IndexTemplate, Server, find_server, put_template, read_index_template};
 use super::retry::Retry;
 use super::{Delivery, NotAcknowledged, Output, OutputContext};
+use crate::counts::reason_word;
 use crate::event::Batch;
 
 pub use options::{ElasticsearchOptions, read_options};
@@ -234,6 +235,7 @@ impl Elasticsearch {
                 Outcome::Delivered => delivery.delivered += 1,
                 Outcome::Dropped => {
                     delivery.dropped += 1;
+                    self.context.count_dropped(&reason_word(&item.reason()), 1);
                     if self.options.outcomes.logs(item) {
                         tracing::warn!(output = self.context.name, "event dropped: {}", item.reason());
                     }

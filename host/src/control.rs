@@ -1,0 +1,212 @@
+//! The socket in a pipeline's `state_dir` over which a running process is asked: lines of JSON, one request and one answer a
+//! connection. `weir status` is what asks so far. What is answered is left to `observe`.
+//!
+//! A request is `{"request": "status"}`; the answer is `{"answer": …}` or `{"error": "…"}`. Only the user of the process can
+//! reach the socket (mode 0600).
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use crate::observe::Observed;
+
+/// The socket's name in the `state_dir`.
+pub const SOCKET: &str = "control.sock";
+
+/// The longest path that a socket's address holds, on every system.
+const LONGEST_PATH: usize = 100;
+/// Connections at the same time; others wait to be accepted.
+const MOST_CONNECTIONS: usize = 8;
+/// How long one may take.
+const LONGEST_CONNECTION: Duration = Duration::from_secs(10);
+/// The longest request, in bytes.
+const LONGEST_REQUEST: u64 = 64 << 10;
+/// The longest answer, in bytes.
+const LONGEST_ANSWER: u64 = 64 << 20;
+
+/// A socket that is served. Dropping this ends it and takes the file away.
+pub struct Control {
+    path: PathBuf,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.task.abort();
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Serves the socket of a `state_dir`. The caller holds the ledger's lock, so what stands there is of a process that has
+/// ended.
+///
+/// # Errors
+/// When the socket cannot be made.
+pub fn serve(state_dir: &Path, pipeline: Arc<Observed>) -> Result<Control> {
+    let path = state_dir.join(SOCKET);
+    let listener = listen(state_dir).with_context(|| format!("cannot listen on {}", path.display()))?;
+    let task = tokio::spawn(accept_all(listener, pipeline));
+    Ok(Control { path, task })
+}
+
+/// Makes the socket under another name, so that nobody finds it before it is closed to others.
+fn listen(state_dir: &Path) -> io::Result<UnixListener> {
+    let (folder, new) = (reachable(state_dir)?, format!("{SOCKET}.new"));
+    match fs::remove_file(state_dir.join(&new)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(folder.path.join(&new))?;
+    fs::set_permissions(state_dir.join(&new), fs::Permissions::from_mode(0o600))?;
+    fs::rename(state_dir.join(&new), state_dir.join(SOCKET))?;
+    Ok(listener)
+}
+
+/// A folder by a path that is short enough for a socket's address.
+struct Reachable {
+    path: PathBuf,
+    _open: Option<fs::File>,
+}
+
+fn reachable(folder: &Path) -> io::Result<Reachable> {
+    if folder.as_os_str().len() + SOCKET.len() + ".new/".len() <= LONGEST_PATH {
+        return Ok(Reachable { path: folder.to_path_buf(), _open: None });
+    }
+    let open = fs::File::open(folder)?;
+    let path = PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()));
+    if !path.exists() {
+        return Err(io::Error::new(
+            ErrorKind::InvalidInput,
+            "the path of the state_dir is too long for a socket",
+        ));
+    }
+    Ok(Reachable { path, _open: Some(open) })
+}
+
+async fn accept_all(listener: UnixListener, pipeline: Arc<Observed>) {
+    let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    loop {
+        // The semaphore is never closed.
+        let Ok(permit) = connections.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let pipeline = pipeline.clone();
+                tokio::spawn(async move {
+                    let _permit = permit;
+                    // Who asks and goes away is nothing to tell.
+                    let _ = tokio::time::timeout(LONGEST_CONNECTION, answer_one(stream, pipeline)).await;
+                });
+            }
+            // No descriptor is left.
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+async fn answer_one(stream: tokio::net::UnixStream, pipeline: Arc<Observed>) -> io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut line = Vec::new();
+    tokio::io::BufReader::new(reader.take(LONGEST_REQUEST)).read_until(b'\n', &mut line).await?;
+    let answer = match answer(&line, pipeline).await {
+        Ok(answer) => json!({ "answer": answer }),
+        Err(error) => json!({ "error": format!("{error:#}") }),
+    };
+    writer.write_all(format!("{answer}\n").as_bytes()).await?;
+    writer.shutdown().await
+}
+
+#[derive(Deserialize)]
+struct Request {
+    request: String,
+}
+
+async fn answer(line: &[u8], pipeline: Arc<Observed>) -> Result<Json> {
+    let request: Request = serde_json::from_slice(line).context("a request is a line of JSON")?;
+    match request.request.as_str() {
+        "status" => {
+            let figures = tokio::task::spawn_blocking(move || pipeline.figures());
+            Ok(serde_json::to_value(figures.await.context("the figures cannot be read")?)?)
+        }
+        other => bail!("this version of Weir ({}) has no request {other:?}", env!("CARGO_PKG_VERSION")),
+    }
+}
+
+/// Asks the process that runs in a `state_dir`. `None`: there is none. Blocks, for some seconds at most.
+///
+/// # Errors
+/// When it does not answer, or answers with an error.
+pub fn ask(state_dir: &Path, request: &str) -> Result<Option<Json>> {
+    let path = state_dir.join(SOCKET);
+    let connected = reachable(state_dir).and_then(|folder| UnixStream::connect(folder.path.join(SOCKET)));
+    let mut stream = match connected {
+        Ok(stream) => stream,
+        // The file of a process that was killed stays.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot ask over {}", path.display())),
+    };
+    let mut exchange = || -> io::Result<Vec<u8>> {
+        stream.set_read_timeout(Some(LONGEST_CONNECTION))?;
+        stream.set_write_timeout(Some(LONGEST_CONNECTION))?;
+        stream.write_all(format!("{}\n", json!({ "request": request })).as_bytes())?;
+        let mut line = Vec::new();
+        BufReader::new((&stream).take(LONGEST_ANSWER)).read_until(b'\n', &mut line)?;
+        Ok(line)
+    };
+    let line = exchange().with_context(|| format!("no answer over {}", path.display()))?;
+    let mut answer: Json = serde_json::from_slice(&line)
+        .with_context(|| format!("the answer over {} cannot be read", path.display()))?;
+    match (answer["answer"].take(), &answer["error"]) {
+        (Json::Null, Json::String(error)) => Err(anyhow!("{error}")),
+        (Json::Null, _) => bail!("the answer over {} is none", path.display()),
+        (answer, _) => Ok(Some(answer)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(ask(folder.path(), "status").unwrap().is_none());
+        assert!(ask(&folder.path().join("none"), "status").unwrap().is_none());
+        // What a killed process leaves.
+        drop(std::os::unix::net::UnixListener::bind(folder.path().join(SOCKET)).unwrap());
+        assert!(ask(folder.path(), "status").unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_long_path_is_reached_and_only_the_user_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = folder.path().join("l".repeat(120));
+        for folder in [folder.path(), &long] {
+            fs::create_dir_all(folder).unwrap();
+            // A second time: what is left is replaced.
+            for _ in 0..2 {
+                let listener = listen(folder).unwrap();
+                let mode = fs::metadata(folder.join(SOCKET)).unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, 0o600);
+                let reached = reachable(folder).unwrap();
+                let stream = UnixStream::connect(reached.path.join(SOCKET));
+                assert!(stream.is_ok(), "{stream:?}");
+                listener.accept().await.unwrap();
+            }
+        }
+    }
+}
