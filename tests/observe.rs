@@ -13,7 +13,7 @@ use weir::output::Waiting;
 use weir::pipeline::{self, LineCounts, LineFigures};
 use weir_test_support::elasticsearch::{Fault, ItemFault};
 use weir_test_support::weir::PATIENCE;
-use weir_test_support::{FakeElasticsearch, Random, Setting, http_client};
+use weir_test_support::{FakeCloudWatch, FakeElasticsearch, Random, Setting, http_client};
 
 const EVENTS: u64 = 6000;
 
@@ -295,6 +295,50 @@ fn a_blocked_index_is_said_everywhere_and_a_drain_has_its_limit() {
     elasticsearch.faults().items = None;
     setting.run(&["run", &file]).expect_code(0);
     assert!(elasticsearch.wait_for(PATIENCE, |_| elasticsearch.count() == 200));
+}
+
+#[test]
+fn pipelines_of_one_process_share_an_address_and_show_their_lag() {
+    let cloudwatch = FakeCloudWatch::start();
+    cloudwatch.put("/aws/one", "stream", 1_582_477_721_000, "a line");
+    let setting = Setting::new(env!("CARGO_BIN_EXE_weir"), env!("CARGO_TARGET_TMPDIR"));
+    let text = |state_dir: &str, group: &str| {
+        format!(
+            "[pipeline]\nname = \"lines\"\nstate_dir = \"{state_dir}\"\n[observe]\nlisten = \"localhost:0\"\n[input]\n\
+             type = \"cloudwatch_logs\"\nlog_group = [\"{group}\"]\nendpoint_url = \"{}\"\nrequests_per_second = 100\n\
+             [output]\ntype = \"file\"\npath = \"{state_dir}.ndjson\"\n",
+            cloudwatch.url()
+        )
+    };
+    cloudwatch.put("/aws/two", "stream", 1_582_477_721_000, "another");
+    let (first, second) = (
+        setting.write("first.toml", &text("first", "/aws/one")),
+        setting.write("second.toml", &text("second", "/aws/two")),
+    );
+    let running = setting.start(&["run", &first, &second]);
+    running.wait_for_log("figures are served");
+    let log = running.log();
+    let address =
+        log.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("it is said");
+    let expected = [
+        "weir_lag_seconds{pipeline=\"lines\",input=\"cloudwatch_logs\",log_group=\"/aws/one\"} ",
+        "weir_lag_seconds{pipeline=\"lines-2\",input=\"cloudwatch_logs\",log_group=\"/aws/two\"} ",
+        "weir_events_delivered_total{pipeline=\"lines\",output=\"file\"} 1\n",
+        "weir_events_delivered_total{pipeline=\"lines-2\",output=\"file\"} 1\n",
+    ];
+    let started = std::time::Instant::now();
+    loop {
+        let metrics = get(address, "/metrics").1;
+        check_metrics(&metrics);
+        if expected.iter().all(|line| metrics.contains(line)) {
+            break;
+        }
+        assert!(started.elapsed() < PATIENCE, "{metrics}");
+    }
+    let page = setting.run(&["status", &second]).expect_code(0);
+    let page = String::from_utf8(page.stdout).expect("text");
+    assert!(page.starts_with("lines-2: running since ") && page.contains("1 read + 0 added"), "{page}");
+    running.stop().expect_code(0);
 }
 
 #[test]
