@@ -32,7 +32,10 @@ static HOSTILE: LazyLock<Component> = LazyLock::new(|| {
 });
 
 fn hostile(what: &str) -> FilterStep {
-    filter(HOSTILE.clone(), json!({ "do": what }))
+    let mut step = filter(HOSTILE.clone(), json!({ "do": what }));
+    // It imports the kernel, used or not.
+    step.grants = Some(vec!["patterns".to_owned()]);
+    step
 }
 
 fn mutate(options: Json) -> FilterStep {
