@@ -81,7 +81,7 @@ fn list(manifests: &[Manifest], color: bool) -> String {
         let padding = " ".repeat(longest - manifest.name.chars().count());
         text.push_str(&format!("{}{padding}  {}\n", styled(&manifest.name, "1", color), manifest.summary));
     }
-    text.push_str("\n`weir help-filter NAME` prints a filter's options and manual.\n");
+    text.push_str("\n`weir help-filter NAME` prints a filter's options and manual. `branch` (if, else if,\nelse) is part of the pipeline file: docs/pipeline-file.md.\n");
     text
 }
 
@@ -99,7 +99,7 @@ fn page(manifest: &Manifest, width: usize, color: bool) -> String {
         for (name, option) in properties {
             text.push_str(&option_text(name, option, required.contains(&name.as_str()), width, color));
         }
-        text.push_str("\nEvery filter also takes id, on_error, on_trap, add_field, remove_field, add_tag, remove_tag, limits\nand grants.\n");
+        text.push_str("\nEvery filter also takes id, when, on_error, on_trap, add_field, remove_field, add_tag, remove_tag,\nlimits and grants.\n");
     }
     if !manifest.manual.is_empty() {
         text.push_str(&format!("\n{}\n", manifest.manual.trim()));
