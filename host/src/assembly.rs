@@ -208,7 +208,7 @@ pub fn dead_letter_folders(config: &Config) -> Vec<PathBuf> {
 }
 
 /// The folder that an output names is that of the filters too; `"off"` is only for what cannot be stored.
-fn default_place(config: &Config) -> DeadLetterPlace {
+pub(crate) fn default_place(config: &Config) -> DeadLetterPlace {
     let named = config.outputs.iter().find_map(|output| match &output.dead_letter {
         Some(place @ DeadLetterPlace::Folder(_)) => Some(place.clone()),
         _ => None,

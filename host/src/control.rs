@@ -1,7 +1,7 @@
 //! The socket in a pipeline's `state_dir` over which a running process is asked: lines of JSON, one request and one answer a
-//! connection. `weir status` is what asks so far. What is answered is left to `observe`.
+//! connection. `weir status` and `weir audit` are what asks so far. What is answered is left to `observe`.
 //!
-//! A request is `{"request": "status"}`; the answer is `{"answer": …}` or `{"error": "…"}`. Only the user of the process can
+//! A request is `{"request": "status"}`, or `{"request": "ledger", "question": …}`; the answer is `{"answer": …}` or `{"error": "…"}`. Only the user of the process can
 //! reach the socket (mode 0600).
 
 use std::fs;
@@ -21,6 +21,7 @@ use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use crate::input::cloudwatch_logs::recorded::RecordedQuestion;
 use crate::observe::Observed;
 
 /// The socket's name in the `state_dir`.
@@ -131,6 +132,8 @@ async fn answer_one(stream: tokio::net::UnixStream, pipeline: Arc<Observed>) -> 
 #[derive(Deserialize)]
 struct Request {
     request: String,
+    #[serde(default)]
+    question: Json,
 }
 
 async fn answer(line: &[u8], pipeline: Arc<Observed>) -> Result<Json> {
@@ -139,6 +142,12 @@ async fn answer(line: &[u8], pipeline: Arc<Observed>) -> Result<Json> {
         "status" => {
             let figures = tokio::task::spawn_blocking(move || pipeline.figures());
             Ok(serde_json::to_value(figures.await.context("the figures cannot be read")?)?)
+        }
+        "ledger" => {
+            let question: RecordedQuestion =
+                serde_json::from_value(request.question).context("that is no question about the ledger")?;
+            let recorded = tokio::task::spawn_blocking(move || pipeline.recorded(&question));
+            Ok(serde_json::to_value(recorded.await.context("the ledger cannot be read")??)?)
         }
         other => bail!("this version of Weir ({}) has no request {other:?}", env!("CARGO_PKG_VERSION")),
     }
@@ -149,6 +158,14 @@ async fn answer(line: &[u8], pipeline: Arc<Observed>) -> Result<Json> {
 /// # Errors
 /// When it does not answer, or answers with an error.
 pub fn ask(state_dir: &Path, request: &str) -> Result<Option<Json>> {
+    ask_about(state_dir, request, &Json::Null)
+}
+
+/// The same with a question that says more.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_about(state_dir: &Path, request: &str, question: &Json) -> Result<Option<Json>> {
     let path = state_dir.join(SOCKET);
     let connected = reachable(state_dir).and_then(|folder| UnixStream::connect(folder.path.join(SOCKET)));
     let mut stream = match connected {
@@ -162,7 +179,7 @@ pub fn ask(state_dir: &Path, request: &str) -> Result<Option<Json>> {
     let mut exchange = || -> io::Result<Vec<u8>> {
         stream.set_read_timeout(Some(LONGEST_CONNECTION))?;
         stream.set_write_timeout(Some(LONGEST_CONNECTION))?;
-        stream.write_all(format!("{}\n", json!({ "request": request })).as_bytes())?;
+        stream.write_all(format!("{}\n", json!({ "request": request, "question": question })).as_bytes())?;
         let mut line = Vec::new();
         BufReader::new((&stream).take(LONGEST_ANSWER)).read_until(b'\n', &mut line)?;
         Ok(line)

@@ -1,6 +1,7 @@
 //! Weir: a host for WebAssembly log filters. An event goes four hops: input -> filters -> output -> ledger.
 
 pub mod assembly;
+pub mod audit;
 pub mod config;
 pub mod control;
 pub mod counts;

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod arrive_whole;
+mod audit;
 mod dlq;
 mod expected;
 mod lines;

@@ -1,6 +1,7 @@
 //! The commands, one file each. Results go to stdout, everything else to stderr; the exit code is 0 when done, 1 when
 //! failed, 2 for a wrong command line or pipeline file. What commands do is left to the library.
 
+mod audit;
 mod check;
 mod demo;
 mod dlq;
@@ -44,6 +45,7 @@ enum Command {
     Run(run::RunCommand),
     Check(check::CheckOptions),
     Status(status::StatusOptions),
+    Audit(audit::AuditCommand),
     Test(test::TestOptions),
     Demo(demo::DemoOptions),
     Dlq(dlq::DlqOptions),
@@ -84,6 +86,7 @@ fn run(command: Command, secrets: &Secrets) -> Result<ExitCode> {
     match command {
         Command::Run(options) => run::run(&options, secrets),
         Command::Status(options) => status::run(&options, secrets),
+        Command::Audit(options) => audit::run(&options, secrets),
         Command::Check(options) => check::run(&options, secrets),
         Command::Test(options) => test::run(&options, secrets),
         Command::Demo(options) => demo::run(&options),

@@ -38,6 +38,18 @@ impl Position {
     }
 }
 
+/// The error of a ledger that a process has open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InUse;
+
+impl fmt::Display for InUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the ledger is in use by a process that does not say what is in it")
+    }
+}
+
+impl std::error::Error for InUse {}
+
 /// The open ledger of a pipeline. Clones share it.
 #[derive(Clone)]
 pub struct Ledger {
@@ -55,6 +67,15 @@ impl Ledger {
     /// When another process has it open, when it was written by a newer Weir, and when the disk refuses.
     pub fn open(state_dir: &Path) -> Result<Self> {
         Ok(Ledger { store: Arc::new(Store::open(state_dir)?) })
+    }
+
+    /// Opens `<state_dir>/ledger.redb` to be read, without changing what it says; `None` when there is none. No process can
+    /// begin to use it while this is open, and waits some seconds for that: it is to be dropped soon.
+    ///
+    /// # Errors
+    /// [`InUse`] when a process has it open; when it was written by a newer Weir, is damaged, or cannot be read.
+    pub fn open_to_read(state_dir: &Path) -> Result<Option<Self>> {
+        Ok(Store::open_to_read(state_dir)?.map(|store| Ledger { store: Arc::new(store) }))
     }
 
     /// A ledger that is forgotten with the process: for pipelines without a `state_dir`.
@@ -182,6 +203,28 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&state_dir.join("ledger.redb")), 0o600);
         assert_eq!(mode(&state_dir), 0o700);
+    }
+
+    #[test]
+    fn a_ledger_is_read_beside_and_the_next_process_waits_for_that() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Ledger::open_to_read(folder.path()).unwrap().is_none());
+        assert!(!folder.path().join("ledger.redb").exists());
+        let ledger = Ledger::open(folder.path()).unwrap();
+        ledger.commit(&[("one", &put("a", "1"))]).unwrap();
+        let error = Ledger::open_to_read(folder.path()).err().expect("a process has it");
+        assert!(error.is::<InUse>(), "{error:#}");
+        drop(ledger);
+        let read = Ledger::open_to_read(folder.path()).unwrap().unwrap();
+        let also = Ledger::open_to_read(folder.path()).unwrap().unwrap();
+        assert_eq!((get(&read, "one", "a").as_deref(), get(&also, "one", "b")), (Some("1"), None));
+        assert!(read.commit(&[("one", &put("a", "2"))]).is_err());
+        drop(also);
+        let place = folder.path().to_owned();
+        let next = std::thread::spawn(move || Ledger::open(&place));
+        drop(read);
+        let next = next.join().unwrap().unwrap();
+        assert_eq!(get(&next, "one", "a").as_deref(), Some("1"));
     }
 
     #[test]

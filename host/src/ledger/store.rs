@@ -7,12 +7,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use redb::backends::InMemoryBackend;
 use redb::{
-    Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
-    TableError, TableHandle,
+    Database, DatabaseError, Durability, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable,
+    StorageError, TableDefinition, TableError, TableHandle, TransactionError,
 };
 
 use super::Position;
@@ -27,6 +28,9 @@ const COMMITS: &str = "commits";
 /// What redb may keep of the file in memory.
 const CACHE_BYTES: usize = 16 << 20;
 
+/// How long a reader of the file is waited for.
+const READER_LIMIT: Duration = Duration::from_secs(5);
+
 /// What all inputs together are meant to keep before [`super::Ledger::set_budget`].
 const BUDGET: u64 = 4 << 30;
 
@@ -34,7 +38,7 @@ const BUDGET: u64 = 4 << 30;
 pub(super) type Visitor<'v> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'v;
 
 pub(super) struct Store {
-    database: Database,
+    database: Opened,
     /// For messages; a ledger in memory has none.
     path: Option<PathBuf>,
     /// Bytes of all keys and values.
@@ -49,7 +53,61 @@ pub(super) struct Store {
     mark: Option<MarkFile>,
 }
 
+/// A database, whole or only to be read.
+enum Opened {
+    Whole(Database),
+    ToRead(ReadOnlyDatabase),
+}
+
+impl Opened {
+    fn begin_read(&self) -> Result<ReadTransaction, TransactionError> {
+        match self {
+            Opened::Whole(database) => database.begin_read(),
+            Opened::ToRead(database) => database.begin_read(),
+        }
+    }
+}
+
 impl Store {
+    /// Opens a file that no process has open, to be read only; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`super::InUse`] when a process has it open, for ever or for a moment.
+    pub(super) fn open_to_read(state_dir: &Path) -> Result<Option<Self>> {
+        let path = state_dir.join("ledger.redb");
+        if !path.exists() {
+            return Ok(None);
+        }
+        let describe = |refusal: Refusal| match refusal {
+            Refusal::Locked => anyhow::Error::new(super::InUse),
+            other => other.describe(&path, state_dir),
+        };
+        let open = || -> Result<ReadOnlyDatabase, DatabaseError> {
+            Database::builder().set_cache_size(CACHE_BYTES).open_read_only(&path)
+        };
+        let database = match open() {
+            // Its process was killed. What a next one would do is done now, under the lock that it would take.
+            Err(DatabaseError::RepairAborted) => {
+                let mark = lock(&state_dir.join("ledger.lock")).map_err(describe)?;
+                drop(open_database(&path).map_err(describe)?);
+                drop(mark);
+                open()
+            }
+            opened => opened,
+        };
+        let database = database.map_err(|error| describe(redb::Error::from(error).into()))?;
+        let transaction = database.begin_read()?;
+        let version = match transaction.open_table(ABOUT) {
+            Err(TableError::TableDoesNotExist(_)) => None,
+            table => table?.get(FILE_VERSION)?.map(|value| value.value()),
+        };
+        if let Some(version) = version.filter(|version| *version > VERSION) {
+            return Err(Refusal::Newer(version).describe(&path, state_dir));
+        }
+        drop(transaction);
+        Ok(Some(Store::with(Opened::ToRead(database), Some(path), 0, 0)))
+    }
+
     pub(super) fn open(state_dir: &Path) -> Result<Self> {
         let mut folder = fs::DirBuilder::new();
         folder.recursive(true).mode(0o700);
@@ -99,18 +157,22 @@ impl Store {
     }
 
     fn new(database: Database, path: Option<PathBuf>) -> Result<Self> {
-        let used = AtomicU64::new(bytes_of(&database).context("cannot read the ledger")?);
+        let used = bytes_of(&database).context("cannot read the ledger")?;
         let commits = read_about(&database, COMMITS).context("cannot read the ledger")?;
-        Ok(Store {
+        Ok(Store::with(Opened::Whole(database), path, used, commits.unwrap_or(0)))
+    }
+
+    fn with(database: Opened, path: Option<PathBuf>, used: u64, commits: u64) -> Self {
+        Store {
             database,
             path,
-            used,
+            used: AtomicU64::new(used),
             budget: AtomicU64::new(BUDGET),
             is_near_budget: AtomicBool::new(false),
-            commits: AtomicU64::new(commits.unwrap_or(0)),
+            commits: AtomicU64::new(commits),
             lost_commits: 0,
             mark: None,
-        })
+        }
     }
 
     pub(super) fn lost_commits(&self) -> u64 {
@@ -173,7 +235,10 @@ impl Store {
         if positions.iter().all(|(_, position)| position.is_empty()) {
             return Ok((added, removed));
         }
-        let mut transaction = self.database.begin_write()?;
+        let Opened::Whole(database) = &self.database else {
+            return Err(redb::Error::Io(std::io::ErrorKind::ReadOnlyFilesystem.into()));
+        };
+        let mut transaction = database.begin_write()?;
         if self.path.is_none() {
             transaction.set_durability(Durability::None)?;
         }
@@ -357,7 +422,16 @@ fn create(path: &Path) -> Result<Database, redb::Error> {
         .mode(0o600)
         .open(path)
         .map_err(io)?;
-    Ok(builder().create(path)?)
+    // Who has it open beside the lock is one that only reads, for a moment.
+    let limit = Instant::now() + READER_LIMIT;
+    loop {
+        match builder().create(path) {
+            Err(DatabaseError::DatabaseAlreadyOpen) if Instant::now() < limit => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            opened => return Ok(opened?),
+        }
+    }
 }
 
 fn builder() -> redb::Builder {

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use anyhow::{Context, Result};
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::assembly::Prepared;
@@ -17,6 +18,7 @@ use crate::config::{Component, Secrets};
 use crate::counts::{ByReason, LineCounts};
 use crate::filter::{ChainDefinition, FilterCounts};
 use crate::input::InputCounters;
+use crate::input::cloudwatch_logs::recorded::{self, Recorded, RecordedQuestion};
 use crate::output::Waiting;
 use crate::pipeline::Line;
 
@@ -117,6 +119,24 @@ impl Observed {
         // Only the first line counts; there is no second.
         let _ = self.counters.set(counters.collect());
         self.enter(Stage::Running);
+    }
+
+    /// What the ledger says of a log group. Blocks.
+    ///
+    /// # Errors
+    /// When there is no such input, or the ledger cannot be read.
+    pub fn recorded(&self, question: &RecordedQuestion) -> Result<Recorded> {
+        let inputs = self.counters.get().into_iter().flatten();
+        let input = inputs.into_iter().find(|(name, _)| *name == question.input);
+        let counters = input.and_then(|(_, counters)| counters.cloudwatch_logs.as_ref());
+        let ledger = counters.and_then(|counters| counters.ledger());
+        let ledger = ledger.with_context(|| {
+            format!(
+                "the process that runs has no input {:?} of CloudWatch Logs: is it another pipeline's state_dir?",
+                question.input
+            )
+        })?;
+        recorded::recorded(&ledger, question)
     }
 
     /// The pipeline is at this stage now.

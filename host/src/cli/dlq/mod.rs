@@ -85,7 +85,7 @@ impl Selection {
 }
 
 /// A time in nanoseconds since 1970.
-fn parse_time(text: &str) -> Result<i64, String> {
+pub(super) fn parse_time(text: &str) -> Result<i64, String> {
     let midnight = |date: NaiveDate| date.and_hms_opt(0, 0, 0).map(|time| time.and_utc());
     let time = match (DateTime::parse_from_rfc3339(text), text.parse::<NaiveDate>()) {
         (Ok(time), _) => Some(time.to_utc()),
@@ -104,7 +104,7 @@ fn shown_time(nanoseconds: i64) -> String {
 }
 
 /// Reads a pipeline file; its problems are shown, and answered with an exit code.
-fn read_config(file: &Path, secrets: &Secrets) -> Result<Config, ExitCode> {
+pub(super) fn read_config(file: &Path, secrets: &Secrets) -> Result<Config, ExitCode> {
     let (config, problems) = pipeline_files::read(file, secrets);
     match config {
         Some(config) if problems.errors() == 0 => Ok(config),
@@ -164,7 +164,7 @@ fn count(number: u64, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
-fn write_json(value: &serde_json::Value) -> Result<()> {
+pub(super) fn write_json(value: &serde_json::Value) -> Result<()> {
     use std::io::Write;
     writeln!(std::io::stdout().lock(), "{value}").context("cannot write to stdout")
 }

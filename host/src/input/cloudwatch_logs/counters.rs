@@ -72,6 +72,11 @@ impl CloudwatchCounters {
         counters
     }
 
+    /// What the ledger has of the input.
+    pub(crate) fn ledger(&self) -> Option<InputLedger> {
+        self.acknowledgements().ledger.clone()
+    }
+
     fn acknowledgements(&self) -> MutexGuard<'_, Acknowledgements> {
         self.acknowledgements.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,15 +1,17 @@
 //! Log groups of CloudWatch Logs, read by FilterLogEvents so that late events, equal milliseconds, expired tokens and
 //! restarts neither lose nor repeat an event. `windows` says what is read for good; what is read of a group and when is in
 //! `group` and `run`; what was handed on already in `seen`; requests in `client` and `budget`; `page` makes events; `reader`
-//! brings them together.
+//! brings them together. For who compares afterwards, `inspect` shows what the service holds and `recorded` what the ledger says.
 
 mod budget;
 mod client;
 mod counters;
 mod group;
+mod inspect;
 mod options;
 mod page;
 mod reader;
+pub mod recorded;
 mod run;
 mod seen;
 mod sincedb;
@@ -22,7 +24,9 @@ use client::Service;
 use reader::Reader;
 
 pub use counters::{CloudwatchCounters, GroupFigures};
+pub(crate) use inspect::{InspectedGroup, Inspector};
 pub use options::{CloudwatchLogsOptions, StartPosition, StaticCredentials, read_options};
+pub(crate) use page::InspectedBatch;
 pub use reader::Timing;
 
 /// Opens the input: finds credentials, and what earlier runs have read.

@@ -56,6 +56,17 @@ pub struct CloudwatchLogsOptions {
     pub requests_per_second: f64,
 }
 
+impl CloudwatchLogsOptions {
+    /// What stands for a group in the identity of its events; it does not depend on anything that may change.
+    pub(super) fn source_of(&self, group: &str) -> String {
+        match &self.source_id {
+            Some(source_id) => source_id.clone(),
+            None if group.starts_with("arn:") => group.trim_end_matches(":*").to_owned(),
+            None => format!("{}/{group}", self.region),
+        }
+    }
+}
+
 /// Credentials as the file has them.
 #[derive(Clone)]
 pub struct StaticCredentials {

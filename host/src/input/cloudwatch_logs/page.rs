@@ -10,6 +10,7 @@ use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
 use sha2::{Digest, Sha256};
 
 use super::counters::CloudwatchCounters;
+use super::recorded::key_of;
 use super::run::PageSummary;
 use super::seen::{GroupKey, SeenIds};
 use super::windows::window_of;
@@ -32,8 +33,7 @@ pub(super) struct PageSource {
 
 impl PageSource {
     pub(super) fn new(group: &str, source: String) -> Self {
-        let mut key = [0; 8];
-        key.copy_from_slice(&Sha256::digest(source.as_bytes())[..8]);
+        let key = key_of(&source);
         PageSource { log_group: group_name(group).to_owned(), source, key }
     }
 }
@@ -118,8 +118,41 @@ impl PageMaker {
         self.maker.no_events()
     }
 
+    /// The page's events as they are, whether they were handed on or not, in batches.
+    pub(super) fn inspect(&self, source: &PageSource, events: &[FilteredLogEvent]) -> Vec<InspectedBatch> {
+        let mut batches = Vec::new();
+        for part in events.chunks(self.batch_size) {
+            let identities: Vec<Identity> =
+                part.iter().map(|event| identity(&source.source, event)).collect();
+            batches.push(InspectedBatch {
+                times: part.iter().map(time_of).collect(),
+                event_ids: part.iter().map(|event| event.event_id().unwrap_or_default().to_owned()).collect(),
+                events: self.events(source, part, identities),
+            });
+        }
+        batches
+    }
+
     fn batch(&self, source: &PageSource, pending: Pending, seen: &mut SeenIds) -> Result<Read> {
-        let Pending { events: found, ids, bytes } = pending;
+        let Pending { events: found, ids, .. } = pending;
+        let events = self.events(source, &found, ids.iter().map(|(_, identity)| *identity).collect());
+        let mut position = seen.position(source.key, &ids);
+        self.counters.handed_on(seen.sequence(), ids.len() as u64);
+        if let Some(given) = seen.give_way()? {
+            tracing::warn!(
+                ids = given.ids,
+                "the ledger_budget is used up: the oldest ids are forgotten before their windows are closed, so their \
+                 events may be delivered once more; make ledger_budget larger or lookback shorter"
+            );
+            self.counters.forgotten_ids.fetch_add(given.ids, Ordering::Relaxed);
+            position.removes.extend(given.ranges);
+        }
+        Ok(Read { events, position })
+    }
+
+    /// Events with all their fields.
+    fn events(&self, source: &PageSource, found: &[FilteredLogEvent], identities: Vec<Identity>) -> Batch {
+        let bytes: usize = found.iter().map(|event| event.message().map_or(0, str::len)).sum();
         let mut text = String::with_capacity(bytes + 96 * found.len());
         let mut append = |part: &str| {
             let start = text.len();
@@ -133,7 +166,7 @@ impl PageMaker {
         let mut event_ids = Vec::with_capacity(found.len());
         let mut log_streams = Vec::with_capacity(found.len());
         let mut ingestion_times = Vec::with_capacity(found.len());
-        for event in &found {
+        for event in found {
             messages.push(append(event.message().unwrap_or_default()));
             event_ids.push(event.event_id().map_or(Cell::ABSENT, &mut append));
             let stream = event.log_stream_name();
@@ -156,21 +189,20 @@ impl PageMaker {
                 Codec::Json => set_on_json(&mut events, field, &cells),
             }
         }
-        events.set_identities(ids.iter().map(|(_, identity)| *identity).collect());
+        events.set_identities(identities);
         self.maker.decorate(&mut events);
-        let mut position = seen.position(source.key, &ids);
-        self.counters.handed_on(seen.sequence(), ids.len() as u64);
-        if let Some(given) = seen.give_way()? {
-            tracing::warn!(
-                ids = given.ids,
-                "the ledger_budget is used up: the oldest ids are forgotten before their windows are closed, so their \
-                 events may be delivered once more; make ledger_budget larger or lookback shorter"
-            );
-            self.counters.forgotten_ids.fetch_add(given.ids, Ordering::Relaxed);
-            position.removes.extend(given.ranges);
-        }
-        Ok(Read { events, position })
+        events
     }
+}
+
+/// Events as the service has them, for who compares.
+pub(crate) struct InspectedBatch {
+    /// The events, each with its identity.
+    pub(crate) events: Batch,
+    /// Their times in milliseconds since 1970.
+    pub(crate) times: Vec<i64>,
+    /// The service's own ids of them.
+    pub(crate) event_ids: Vec<String>,
 }
 
 /// Events that will be a batch.

@@ -19,6 +19,7 @@ use super::counters::{CloudwatchCounters, GroupFigures};
 use super::group::{Group, Next, Pace};
 use super::options::{CloudwatchLogsOptions, StartPosition};
 use super::page::{PageMaker, PageSource, group_name};
+use super::recorded::{group_key, windows_in};
 use super::seen::SeenIds;
 use super::windows::Windows;
 use crate::input::{Input, InputContext, InputCounters, Read};
@@ -80,6 +81,8 @@ struct TrackedGroup {
     name: String,
     source: Arc<PageSource>,
     state: Group,
+    /// Where the first run began; what is older was never asked for. The first ledgers do not say it.
+    from: Option<i64>,
     is_asked: bool,
     /// Grows with every question, less for a group with a larger share: the group with the smallest is next.
     place: f64,
@@ -275,9 +278,9 @@ impl Reader {
         let forgotten = seen.forget(group.source.key, closed_to);
         let note = json!({
             "log_group": group.source.log_group, "source": group.source.source,
-            "closed_to": closed_to, "settling_to": settling_to,
+            "closed_to": closed_to, "settling_to": settling_to, "from": group.from,
         });
-        let put = (group_key(&group.source), note.to_string().into_bytes());
+        let put = (group_key(group.source.key), note.to_string().into_bytes());
         let position = match self.ready.back_mut() {
             Some(read) => &mut read.position,
             None => {
@@ -411,7 +414,7 @@ impl Reader {
             .into_iter()
             .filter(|name| known.insert(name.clone()))
             .map(|name| {
-                let source = self.source_of(&name);
+                let source = self.options.source_of(&name);
                 (name.clone(), PageSource::new(&name, source))
             })
             .collect();
@@ -419,15 +422,16 @@ impl Reader {
         let read = move || -> Result<Vec<_>> {
             let mut found = Vec::with_capacity(sources.len());
             for (name, source) in sources {
-                let stored = ledger.get(&group_key(&source))?;
+                let stored = ledger.get(&group_key(source.key))?;
                 let stored =
                     stored.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
-                found.push((name, source, stored.and_then(|note| windows_in(&note))));
+                let from = stored.as_ref().and_then(|note| note["from"].as_i64());
+                found.push((name, source, stored.and_then(|note| windows_in(&note)), from));
             }
             Ok(found)
         };
         let found = tokio::task::spawn_blocking(read).await.context("reading the ledger broke off")??;
-        for (name, source, stored) in found {
+        for (name, source, stored, from) in found {
             let first = || Windows::starting_at(self.first_position(&source.log_group, is_first));
             let windows = stored.unwrap_or_else(first);
             let pace = Pace {
@@ -441,6 +445,7 @@ impl Reader {
                 name,
                 source: Arc::new(source),
                 state,
+                from: if stored.is_some() { from } else { Some(windows.closed_to) },
                 is_asked: false,
                 place: self.place,
             });
@@ -450,15 +455,6 @@ impl Reader {
             }
         }
         Ok(())
-    }
-
-    /// What stands for a group in the identity of its events; it does not depend on anything that may change.
-    fn source_of(&self, group: &str) -> String {
-        match &self.options.source_id {
-            Some(source_id) => source_id.clone(),
-            None if group.starts_with("arn:") => group.trim_end_matches(":*").to_owned(),
-            None => format!("{}/{group}", self.options.region),
-        }
     }
 
     fn first_position(&self, group: &str, is_first: bool) -> i64 {
@@ -508,20 +504,6 @@ async fn list_groups(
         names.extend(service.groups(prefix, asked).await?);
     }
     Ok(names)
-}
-
-/// The windows of a group as the ledger has them; the first ledgers had no `settling_to`.
-fn windows_in(note: &serde_json::Value) -> Option<Windows> {
-    let closed_to = note["closed_to"].as_i64()?;
-    let settling_to = note["settling_to"].as_i64().unwrap_or(closed_to).max(closed_to);
-    Some(Windows { closed_to, settling_to })
-}
-
-/// The key of what the ledger keeps of a group.
-fn group_key(source: &PageSource) -> Vec<u8> {
-    let mut key = vec![b'g'];
-    key.extend(source.key);
-    key
 }
 
 /// Doubles with every failure, and is never quite the same, so that readers do not come together.

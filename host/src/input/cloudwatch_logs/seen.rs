@@ -286,7 +286,7 @@ pub(super) fn committed(ledger: &InputLedger) -> Result<u64> {
     Ok(value.and_then(|value| value.try_into().ok()).map_or(0, u64::from_be_bytes))
 }
 
-fn ids_in(value: &[u8]) -> impl Iterator<Item = Identity> {
+pub(super) fn ids_in(value: &[u8]) -> impl Iterator<Item = Identity> {
     value.as_chunks().0.iter().map(|id| Identity::from_be_bytes(*id))
 }
 
@@ -295,7 +295,7 @@ fn keys_of(group: GroupKey, window: i64) -> Range<Vec<u8>> {
 }
 
 /// `i`, group, window (so that keys sort by time); then come the sequence number of the position and the part of it.
-fn ids_key(group: GroupKey, window: i64) -> Vec<u8> {
+pub(super) fn ids_key(group: GroupKey, window: i64) -> Vec<u8> {
     let mut key = Vec::with_capacity(29);
     key.push(b'i');
     key.extend(group);

@@ -85,6 +85,8 @@ pub struct UpdateOptions {
 pub struct ActionOptions {
     /// Where.
     pub index: IndexChoice,
+    /// The names of all indices that events may go to, as a pattern of the search API.
+    pub index_pattern: String,
     /// What.
     pub action: ActionChoice,
     /// The document's id.
@@ -169,6 +171,15 @@ pub(super) fn read_actions(section: &mut Section, pipeline_ecs: &str) -> (Action
             }
         }
     };
+    let index_pattern = match &index {
+        IndexChoice::DataStream(stream) if stream.auto_routing => "*-*-*".to_owned(),
+        IndexChoice::DataStream(stream) => stream.parts.join("-"),
+        IndexChoice::Named(..) => pattern_of(
+            &section.text_or_number("index").filter(|text| !text.is_empty()).unwrap_or_else(|| {
+                if has_ecs { "ecs-logstash-*".to_owned() } else { "logstash-*".to_owned() }
+            }),
+        ),
+    };
     let document_id = template(section, "document_id");
     if is_update && document_id.is_none() {
         let fix = "add document_id = \"%{[the field with the id]}\"";
@@ -176,6 +187,7 @@ pub(super) fn read_actions(section: &mut Section, pipeline_ecs: &str) -> (Action
     }
     let options = ActionOptions {
         index,
+        index_pattern,
         document_id,
         routing: template(section, "routing"),
         pipeline: template(section, "pipeline"),
@@ -285,6 +297,22 @@ fn read_update(section: &mut Section, action: &ActionChoice) -> UpdateOptions {
     options
 }
 
+/// `%{…}` in an index name, and the `{…}` of date math in angle brackets, as `*`.
+fn pattern_of(index: &str) -> String {
+    let inner = index.strip_prefix('<').and_then(|index| index.strip_suffix('>'));
+    let (mut rest, opens) = (inner.unwrap_or(index), if inner.is_some() { "{" } else { "%{" });
+    let mut pattern = String::new();
+    while let Some((text, after)) = rest.split_once(opens) {
+        pattern.push_str(text);
+        // Date math may have braces in its braces, for the format.
+        let end = if inner.is_some() { after.find("}-").or(after.rfind('}')) } else { after.find('}') };
+        pattern.push('*');
+        rest = end.and_then(|end| after.get(end + 1..)).unwrap_or_default();
+    }
+    pattern.push_str(rest);
+    pattern
+}
+
 /// A text with references; what is wrong in it is reported. An empty text is none.
 fn template(section: &mut Section, key: &str) -> Option<Template> {
     let text = section.text_or_number(key).filter(|text| !text.is_empty())?;
@@ -294,4 +322,23 @@ fn template(section: &mut Section, key: &str) -> Option<Template> {
         return None;
     }
     Some(template)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_of_index_names() {
+        for (index, pattern) in [
+            ("logs", "logs"),
+            ("logstash-%{+yyyy.MM.dd}", "logstash-*"),
+            ("%{type}-%{[@metadata][local_time]}-x", "*-*-x"),
+            ("a-%{open", "a-*"),
+            ("<logs-{now/d}>", "logs-*"),
+            ("<logs-{now/d{yyyy.MM|+09:00}}-x>", "logs-*-x"),
+        ] {
+            assert_eq!(pattern_of(index), pattern, "{index}");
+        }
+    }
 }

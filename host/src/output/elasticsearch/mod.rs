@@ -12,6 +12,7 @@ mod data_stream;
 mod fault_tests;
 mod foreign;
 mod hosts;
+pub mod lookup;
 mod options;
 mod response;
 mod server;

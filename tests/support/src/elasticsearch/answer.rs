@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::faults::{Fault, Faults};
 use super::store::Store;
-use super::{Seen, Shared, bulk};
+use super::{Seen, Shared, bulk, search};
 use crate::http_server::{Reply, Request};
 
-const JSON: &str = "application/json; charset=UTF-8";
+pub(super) const JSON: &str = "application/json; charset=UTF-8";
 const BODY_LIMIT: usize = 100 << 20;
 
 pub(super) async fn answer(shared: Arc<Shared>, mut request: Request) -> Reply {
@@ -140,11 +140,12 @@ fn route(request: &Request, store: &mut Store, faults: &mut Faults) -> Reply {
         {
             template(method, kind, name, request, store)
         }
-        (&Method::GET | &Method::POST, ["_count"]) => count(store, "*"),
-        (&Method::GET | &Method::POST, [index, "_count"]) => count(store, index),
-        (&Method::POST, ["_refresh"] | [_, "_refresh"]) => {
-            Reply::new(200, JSON, r#"{"_shards":{"total":1,"successful":1,"failed":0}}"#)
-        }
+        (&Method::GET | &Method::POST, ["_count"]) => search::count(request, store, "*"),
+        (&Method::GET | &Method::POST, [index, "_count"]) => search::count(request, store, index),
+        (&Method::GET | &Method::POST, ["_search"]) => search::search(request, store, "*"),
+        (&Method::GET | &Method::POST, [index, "_search"]) => search::search(request, store, index),
+        (&Method::GET | &Method::POST, ["_refresh"]) => search::refresh(request, store, "*"),
+        (&Method::GET | &Method::POST, [index, "_refresh"]) => search::refresh(request, store, index),
         (&Method::GET, ["_cluster", "health"]) => Reply::new(200, JSON, r#"{"status":"green"}"#),
         (method, _) => {
             let reason = format!("no handler found for uri [{}] and method [{method}]", request.path);
@@ -217,21 +218,6 @@ fn template(method: &Method, kind: &str, name: &str, request: &Request, store: &
     }
 }
 
-fn count(store: &Store, pattern: &str) -> Reply {
-    let mut count = 0;
-    for (index, documents) in &store.indices {
-        let mut patterns = pattern.split(',');
-        if patterns.any(|pattern| match pattern.strip_suffix('*') {
-            Some(prefix) => index.starts_with(prefix),
-            None => index == pattern,
-        }) {
-            count += documents.len();
-        }
-    }
-    let shards = json!({"total": 1, "successful": 1, "skipped": 0, "failed": 0});
-    Reply::new(200, JSON, json!({"count": count, "_shards": shards}).to_string())
-}
-
 /// The body that usually comes with a status.
 fn failure(status: u16) -> Reply {
     match status {
@@ -268,7 +254,7 @@ fn html(status: u16, title: &str) -> Reply {
     Reply::new(status, "text/html", page)
 }
 
-fn error(status: u16, kind: &str, reason: &str) -> Reply {
+pub(super) fn error(status: u16, kind: &str, reason: &str) -> Reply {
     let cause = json!({"type": kind, "reason": reason});
     let body = json!({"error": {"root_cause": [cause], "type": kind, "reason": reason}, "status": status});
     Reply::new(status, JSON, body.to_string())

@@ -1,10 +1,11 @@
 //! A fake of Elasticsearch and OpenSearch: the requests that an output makes (what the server is, templates, bulk), with
 //! every way of failing that a test asks for. Documents are kept by index and id with their version, so that a test sees
-//! what was stored, how often, and by which requests. Searching is left to the real servers.
+//! what was stored, how often, and by which requests. Of searching it knows what an audit asks: ids, and counts by time.
 
 mod answer;
 mod bulk;
 mod faults;
+mod search;
 mod store;
 
 use std::collections::BTreeMap;
@@ -99,6 +100,13 @@ impl FakeElasticsearch {
     /// What is stored: index, id, document.
     pub fn documents(&self) -> BTreeMap<String, BTreeMap<String, StoredDocument>> {
         self.store().indices.clone()
+    }
+
+    /// Takes a document away behind everybody's back, out of what searches see too; answers whether it was there.
+    pub fn remove(&self, id: &str) -> bool {
+        let mut store = self.store();
+        store.searchable.values_mut().for_each(|documents| drop(documents.remove(id)));
+        store.indices.values_mut().any(|documents| documents.remove(id).is_some())
     }
 
     /// How many documents are stored in all indices.

@@ -31,6 +31,8 @@ pub(super) struct Store {
     pub(super) number: String,
     pub(super) distribution: Option<String>,
     pub(super) indices: BTreeMap<String, BTreeMap<String, StoredDocument>>,
+    /// What searches see: the indices as they were when they were refreshed last.
+    pub(super) searchable: BTreeMap<String, BTreeMap<String, StoredDocument>>,
     pub(super) templates: BTreeMap<String, Value>,
     pub(super) keep_sources: bool,
     ids_made: u64,
@@ -42,6 +44,7 @@ impl Default for Store {
             number: "7.1.1".to_owned(),
             distribution: None,
             indices: BTreeMap::new(),
+            searchable: BTreeMap::new(),
             templates: BTreeMap::new(),
             keep_sources: true,
             ids_made: 0,
