@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use weir_test_support::elasticsearch::ItemFault;
+use weir_test_support::cloudwatch::Fault;
+use weir_test_support::elasticsearch::{self, ItemFault};
 use weir_test_support::http_client::call;
 use weir_test_support::weir::{Ended, PATIENCE};
 use weir_test_support::{FakeCloudWatch, FakeElasticsearch, Server, Setting};
@@ -301,6 +302,52 @@ fn a_running_pipeline_is_asked_and_a_killed_one_is_not_needed() {
     running.stop().expect_code(0);
     assert_eq!(world.audit_json(&["--since", "1h"], 0).total("stored"), 20);
     assert_eq!(world.elasticsearch.count(), 20);
+}
+
+#[test]
+fn pages_tokens_and_errors_of_the_service_change_nothing() {
+    let world = World::new(&one_output("logs"));
+    // Three events of a millisecond each, so that pages end in the middle of one.
+    let put = |number: i64| world.cloudwatch.put(GROUP, "s", BEGIN + number / 3 * 60_000, &line(number));
+    let event_ids: Vec<String> = (0..200).map(put).collect();
+    world.run_once();
+    let gone = world.ids()[7].clone();
+    let number = world.elasticsearch.documents()["logs"][&gone].json()["number"].as_str().unwrap().to_owned();
+    world.elasticsearch.remove(&gone);
+    {
+        let mut faults = world.cloudwatch.faults();
+        (faults.short_pages, faults.empty_pages, faults.trailing_token) = (Some(7), 2, true);
+        // One of many tokens is refused: the reading goes on at the last millisecond.
+        faults.script.extend(std::iter::repeat_n(None, 20));
+        faults.script.push_back(Some(Fault::InvalidParameter));
+        faults.script.extend([Some(Fault::Throttling), Some(Fault::Reset), Some(Fault::ServiceUnavailable)]);
+    }
+    world.elasticsearch.faults().other.extend([None, Some(elasticsearch::Fault::Status(503))]);
+    let audit = world.audit_json(&SPAN, 1);
+    assert_eq!((audit.total("events"), audit.total("stored")), (200, 199));
+    let event_id = event_ids[number.parse::<usize>().unwrap()].clone();
+    assert_eq!(audit.missing("event_id"), [event_id].into());
+
+    world.cloudwatch.faults().groups.insert(GROUP.to_owned(), Fault::AccessDenied);
+    world.audit(&SPAN).expect_code(1).expect_log("AccessDeniedException");
+}
+
+#[test]
+fn what_is_older_than_the_beginning_is_not_missing() {
+    let world = World::new(&one_output("logs"));
+    let text = std::fs::read_to_string(&world.pipeline).unwrap();
+    let back = "[\"/audited/group\"]\nstart_position = 7200\nlookback = \"0s\"";
+    world.setting.write("pipeline.toml", &text.replace("[\"/audited/group\"]", back));
+    let now = chrono::Utc::now().timestamp_millis();
+    for minutes in [10, 20, 130, 140, 150] {
+        world.cloudwatch.put(GROUP, "s", now - minutes * 60_000, &line(minutes));
+    }
+    world.run_once();
+    let audit = world.audit_json(&["--since", "3h"], 0);
+    assert_eq!((audit.total("stored"), audit.total("not_read"), audit.total("missing")), (2, 3, 0));
+    let begun =
+        audit.of_kind("hour").iter().map(|hour| hour["ledger"]["not_begun"].as_u64().unwrap()).sum::<u64>();
+    assert!((58..62).contains(&begun), "{begun}");
 }
 
 #[test]

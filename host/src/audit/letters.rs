@@ -24,11 +24,11 @@ impl Letters {
         Letters { folders, files: Vec::new(), entries: Vec::new(), plugins: Vec::new() }
     }
 
-    /// Reads the folders if they have changed. Blocks.
+    /// Reads the folders if they have changed; answers whether they have. Blocks.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub(super) fn reload(&mut self) -> Result<()> {
+    pub(super) fn reload(&mut self) -> Result<bool> {
         let mut files = Vec::new();
         let folders: Vec<PathBuf> = self.folders.iter().filter(|folder| folder.exists()).cloned().collect();
         for folder in &folders {
@@ -39,7 +39,7 @@ impl Letters {
             }
         }
         if files == self.files {
-            return Ok(());
+            return Ok(false);
         }
         self.entries.clear();
         for folder in &folders {
@@ -55,7 +55,7 @@ impl Letters {
         }
         self.entries.sort_unstable();
         self.files = files;
-        Ok(())
+        Ok(true)
     }
 
     fn number_of(&mut self, plugin: &str) -> u32 {

@@ -2,8 +2,9 @@
 //! deliver what is missing. Works beside a running pipeline, changes nothing of the ledger, and holds one page of events.
 //!
 //! In which order things are asked is what makes the answer right while a pipeline runs: first the documents; of events
-//! that are not there, whether the ledger says that they were delivered; then, after a refresh, the documents again, and the
-//! dead letters. So what the ledger calls delivered has to be there at the last look.
+//! that are not there, whether the ledger says that they were delivered; then the dead letters; and, after a refresh, the
+//! documents again. So what the ledger calls delivered, or was replayed, has to be there at the last look. The refresh is
+//! left out for what was visible at the last one already.
 
 mod deliver;
 mod letters;
@@ -118,6 +119,7 @@ pub async fn audit(prepared: &Prepared, options: &AuditOptions, tell: &mut Tell<
         chain: Some(chain),
         deliverer: Deliverer::new(config, options.stop.clone()),
         outputs,
+        visible_to: i64::MIN,
         tell,
         audited: Audited::default(),
     };
@@ -171,6 +173,8 @@ struct Auditor<'a, 't> {
     chain: Option<Chain>,
     deliverer: Deliverer<'a>,
     outputs: Vec<AuditedOutput>,
+    /// Of the group that is compared: up to here all that was delivered is seen by searches.
+    visible_to: i64,
     tell: &'a mut Tell<'t>,
     audited: Audited,
 }
@@ -200,6 +204,7 @@ impl Auditor<'_, '_> {
             let inspector = Inspector::open((**options).clone(), &context).await;
             let inspector = inspector.with_context(|| format!("input {} cannot be asked", input.name))?;
             for group in inspector.groups().await? {
+                self.visible_to = i64::MIN;
                 let mut from = self.options.since;
                 while from < self.options.until {
                     let next = (from.div_euclid(HOUR) + 1).saturating_mul(HOUR).min(self.options.until);
@@ -266,58 +271,81 @@ impl Auditor<'_, '_> {
         Ok(all)
     }
 
-    /// Compares some events.
-    async fn batch(&mut self, place: &Place<'_>, batch: InspectedBatch, hour: &mut Hour) -> Result<()> {
-        let rows = batch.times.len();
+    /// Looks where events are, in the order that makes the answer right.
+    async fn look(
+        &mut self,
+        place: &Place<'_>,
+        batch: &InspectedBatch,
+        ids: &[String],
+        counts_all: bool,
+    ) -> Result<Looked> {
         let identity = |row: usize| batch.events.identity(row);
-        let ids: Vec<String> = (0..rows).map(|row| document_id(identity(row))).collect();
-        let mut has = self.stored(&ids).await?;
-        let counts_all = self.outputs.iter().any(|output| output.kind == Comparison::ByCount);
-        let is_lacking = |row: &usize, has: &[Option<HashSet<String>>]| {
-            has.iter().flatten().any(|stored| ids.get(*row).is_some_and(|id| !stored.contains(id)))
-        };
-        let mut wanted: Vec<usize> = (0..rows).filter(|row| counts_all || is_lacking(row, &has)).collect();
-        let mut is_read = vec![true; rows];
-        if !wanted.is_empty() {
-            let of_wanted = || wanted.iter().filter_map(|row| batch.times.get(*row));
-            let (from, to) = (of_wanted().min(), of_wanted().max());
-            let span = (from.copied().unwrap_or_default(), to.copied().unwrap_or_default() + 1);
-            let identities: Vec<Identity> = wanted.iter().map(|row| identity(*row)).collect();
-            let said = self.ask_ledger(place, span.0, span.1, &identities).await?;
-            let known: HashSet<&str> = said.known.iter().map(String::as_str).collect();
-            for row in &wanted {
-                let was_delivered = known.contains(format!("{:032x}", identity(*row)).as_str());
-                let time = batch.times.get(*row).copied().unwrap_or_default();
-                if let Some(is_read) = is_read.get_mut(*row) {
-                    *is_read = was_delivered || said.windows.is_some_and(|windows| was_read(windows, time));
-                }
-            }
+        let time = |row: usize| batch.times.get(row).copied().unwrap_or_default();
+        let mut has = self.stored(ids).await?;
+        let mut wanted: Vec<usize> =
+            (0..ids.len()).filter(|row| counts_all || is_lacking(ids, *row, &has)).collect();
+        let mut not_read = HashSet::new();
+        if wanted.is_empty() {
+            return Ok(Looked { has, not_read, wanted: BTreeSet::new() });
+        }
+        let times = || wanted.iter().map(|row| time(*row));
+        let (from, to) = (times().min().unwrap_or_default(), times().max().unwrap_or_default() + 1);
+        let identities: Vec<Identity> = wanted.iter().map(|row| identity(*row)).collect();
+        let said = self.ask_ledger(place, from, to, &identities).await?;
+        let known: HashSet<&str> = said.known.iter().map(String::as_str).collect();
+
+        let mut letters = std::mem::replace(&mut self.letters, Letters::new(Vec::new()));
+        let reload = move || letters.reload().map(|has_changed| (letters, has_changed));
+        let (letters, has_changed) =
+            tokio::task::spawn_blocking(reload).await.context("reading the dead letters broke off")??;
+        self.letters = letters;
+
+        let lacking: Vec<usize> = wanted.iter().copied().filter(|row| is_lacking(ids, *row, &has)).collect();
+        if has_changed || lacking.iter().any(|row| time(*row) >= self.visible_to) {
             self.refresh().await?;
-            let lacking: Vec<String> = wanted.iter().filter_map(|row| ids.get(*row).cloned()).collect();
+            // What the ledger and the dead letters said before the refresh was stored before it.
+            self.visible_to = said.windows.map_or(i64::MIN, |windows| windows.closed_to);
+            let lacking: Vec<String> = lacking.iter().filter_map(|row| ids.get(*row).cloned()).collect();
             for (has, now) in has.iter_mut().zip(self.stored(&lacking).await?) {
                 if let (Some(has), Some(now)) = (has.as_mut(), now) {
                     has.extend(now);
                 }
             }
-            let mut letters = std::mem::replace(&mut self.letters, Letters::new(Vec::new()));
-            let reload = move || letters.reload().map(|()| letters);
-            self.letters =
-                tokio::task::spawn_blocking(reload).await.context("reading the dead letters broke off")??;
-            wanted.retain(|row| is_read.get(*row) == Some(&true) && (counts_all || is_lacking(row, &has)));
         }
+        wanted.retain(|row| counts_all || is_lacking(ids, *row, &has));
+        for row in &wanted {
+            let is_delivered = known.contains(format!("{:032x}", identity(*row)).as_str());
+            let is_read = said.windows.is_some_and(|windows| was_read(windows, time(*row)));
+            if !is_delivered && !is_read && self.letters.of(identity(*row)).next().is_none() {
+                not_read.insert(*row);
+            }
+        }
+        let wanted = wanted.into_iter().filter(|row| !not_read.contains(row)).collect();
+        Ok(Looked { has, not_read, wanted })
+    }
+
+    /// Compares some events.
+    async fn batch(&mut self, place: &Place<'_>, batch: InspectedBatch, hour: &mut Hour) -> Result<()> {
+        let rows = batch.times.len();
+        let identity = |row: usize| batch.events.identity(row);
+        let ids: Vec<String> = (0..rows).map(|row| document_id(identity(row))).collect();
+        let counts_all = self.outputs.iter().any(|output| output.kind == Comparison::ByCount);
+        let Looked { has, not_read, wanted } = self.look(place, &batch, &ids, counts_all).await?;
         let passed = match wanted.is_empty() {
             true => Passed::none(),
-            false => Passed::new(&mut self.chain, self.config, batch.events.select(&wanted)).await?,
+            false => {
+                let rows: Vec<usize> = wanted.iter().copied().collect();
+                Passed::new(&mut self.chain, self.config, batch.events.select(&rows)).await?
+            }
         };
-        let wanted: BTreeSet<usize> = wanted.into_iter().collect();
         let mut missing = Vec::new();
         for row in 0..rows {
             let id = ids.get(row).map(String::as_str).unwrap_or_default();
             let is_compared = has.iter().any(Option::is_some);
-            let is_lacking = is_lacking(&row, &has) || (!is_compared && counts_all);
+            let is_lacking = is_lacking(&ids, row, &has) || (!is_compared && counts_all);
             let verdict = match wanted.contains(&row) {
                 true => self.judge(identity(row), id, &passed, &has, hour),
-                false if is_lacking && is_read.get(row) == Some(&false) => Verdict::NotRead,
+                false if is_lacking && not_read.contains(&row) => Verdict::NotRead,
                 false if is_compared => Verdict::Stored,
                 false => Verdict::Uncompared,
             };
@@ -455,6 +483,21 @@ impl Auditor<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// Where events are; by their rows.
+struct Looked {
+    /// Of every output that is compared by id, the ids that it has.
+    has: Vec<Option<HashSet<String>>>,
+    /// Events that are not there, and of which nobody says that they should be.
+    not_read: HashSet<usize>,
+    /// Those that the filters have to tell more about.
+    wanted: BTreeSet<usize>,
+}
+
+/// Whether an output that is compared by id does not have an event.
+fn is_lacking(ids: &[String], row: usize, has: &[Option<HashSet<String>>]) -> bool {
+    has.iter().flatten().any(|stored| ids.get(row).is_some_and(|id| !stored.contains(id)))
 }
 
 /// What an event is found to be.

@@ -22,14 +22,14 @@ const TRIES: u32 = 7;
 pub(crate) struct Inspector {
     options: CloudwatchLogsOptions,
     service: Service,
-    maker: PageMaker,
+    maker: Arc<PageMaker>,
 }
 
 /// A log group.
 pub(crate) struct InspectedGroup {
     /// Its name, or its ARN, as the pipeline file has it.
     pub(crate) name: String,
-    source: PageSource,
+    source: Arc<PageSource>,
 }
 
 impl InspectedGroup {
@@ -59,7 +59,7 @@ impl Inspector {
     pub(crate) async fn open(options: CloudwatchLogsOptions, context: &InputContext) -> Result<Self> {
         let service = Service::new(&options).await?;
         let counters = Arc::new(CloudwatchCounters::default());
-        let maker = PageMaker::new(context, Arc::default(), counters)?;
+        let maker = Arc::new(PageMaker::new(context, Arc::default(), counters)?);
         Ok(Inspector { options, service, maker })
     }
 
@@ -88,7 +88,7 @@ impl Inspector {
         names.dedup();
         let group = |name: String| {
             let source = PageSource::new(&name, self.options.source_of(&name));
-            InspectedGroup { name, source }
+            InspectedGroup { name, source: Arc::new(source) }
         };
         Ok(names.into_iter().map(group).collect())
     }
@@ -122,9 +122,10 @@ impl Inspection<'_> {
                     self.ended =
                         page.token.is_none() || (page.token == self.question.token && page.events.is_empty());
                     self.question.token = page.token;
-                    let maker = &self.inspector.maker;
+                    let (maker, source) = (self.inspector.maker.clone(), self.group.source.clone());
+                    let inspect = move || maker.inspect(&source, &page.events);
                     let batches =
-                        tokio::task::block_in_place(|| maker.inspect(&self.group.source, &page.events));
+                        tokio::task::spawn_blocking(inspect).await.context("reading a page broke off")?;
                     return Ok(Some(batches.into_iter().filter_map(|batch| self.new_in(batch)).collect()));
                 }
                 Err(Refusal::NotFound) if self.inspector.options.log_group_prefix => self.ended = true,

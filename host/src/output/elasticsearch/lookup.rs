@@ -166,3 +166,96 @@ impl Lookup {
         bail!("{} was not asked", self.client.servers())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use weir_test_support::FakeElasticsearch;
+    use weir_test_support::elasticsearch::Fault;
+    use weir_test_support::http_client::call;
+
+    use super::super::options::read_options;
+    use super::*;
+    use crate::config::Section;
+
+    fn options(fake: &FakeElasticsearch, more: &str) -> ElasticsearchOptions {
+        let text = format!(
+            "hosts = [{:?}]\nretry_initial_interval = \"1ms\"\nretry_max_interval = \"4ms\"\n{more}",
+            fake.url()
+        );
+        read_options(&mut Section::parse(&text), "disabled")
+    }
+
+    /// Stores documents 0 to `count` in an index, an hour apart.
+    async fn store(fake: &FakeElasticsearch, index: &str, count: usize) {
+        let mut body = String::new();
+        for id in 0..count {
+            let time = format!("2020-02-{:02}T{:02}:00:00.000Z", 1 + id / 24 % 28, id % 24);
+            let action = json!({"create": {"_index": index, "_id": format!("d{id}")}});
+            body.push_str(&format!("{action}\n{}\n", json!({ "@timestamp": time })));
+        }
+        let headers = [("content-type", "application/x-ndjson")];
+        let url = format!("{}/_bulk", fake.url());
+        let sent = tokio::task::spawn_blocking(move || call("POST", &url, &headers, body));
+        let answer = sent.await.expect("it ends").expect("it answers");
+        assert_eq!(answer.status, 200);
+    }
+
+    fn ids(range: std::ops::Range<usize>) -> Vec<String> {
+        range.map(|id| format!("d{id}")).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn ids_are_found_in_whatever_index() {
+        let fake = FakeElasticsearch::start();
+        let lookup = Lookup::open("o", &options(&fake, "index = \"logs-%{[x]}-%{+yyyy}\"")).await.unwrap();
+        assert_eq!(lookup.stored(&ids(0..3)).await.unwrap().len(), 0, "there is no index");
+        // The same ids in four indices are more documents than a request asks for.
+        for index in ["logs-a-2020", "logs-b-2020", "logs-c-2020", "logs-d-2020", "other-a-2020"] {
+            store(&fake, index, 1500).await;
+        }
+        assert_eq!(lookup.stored(&ids(0..3)).await.unwrap().len(), 0, "nothing was refreshed");
+        lookup.refresh().await.unwrap();
+        let found = lookup.stored(&ids(1..2500)).await.unwrap();
+        assert_eq!(found, ids(1..1500).into_iter().collect());
+        assert_eq!(lookup.stored(&[]).await.unwrap().len(), 0);
+        // From 2020-02-01T01:00 up to but not including 03:00, in four indices.
+        assert_eq!(lookup.count(1_580_518_800_000, 1_580_526_000_000).await.unwrap(), 8 * 2 + 8);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn half_an_answer_is_none() {
+        let fake = FakeElasticsearch::start();
+        store(&fake, "logs", 3).await;
+        let lookup = Lookup::open("o", &options(&fake, "index = \"logs\"")).await.unwrap();
+        lookup.refresh().await.unwrap();
+        for passing in [Fault::Status(503), Fault::Status(429), Fault::ResetBeforeCommit, Fault::CutBody] {
+            fake.faults().other.extend([Some(passing.clone()), Some(passing)]);
+            assert_eq!(lookup.stored(&ids(0..9)).await.unwrap().len(), 3);
+        }
+        for lasting in [
+            Fault::Status(401),
+            Fault::TruncatedJson,
+            Fault::Text("{}"),
+            Fault::Text(r#"{"timed_out":true,"_shards":{"failed":0},"hits":{"hits":[]}}"#),
+            Fault::Text(r#"{"timed_out":false,"_shards":{"failed":1},"hits":{"hits":[]}}"#),
+        ] {
+            fake.faults().other.push_back(Some(lasting.clone()));
+            assert!(lookup.stored(&ids(0..9)).await.is_err(), "{lasting:?}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_compared() {
+        let fake = FakeElasticsearch::start();
+        for (text, expected) in [
+            ("", Comparison::ById),
+            ("action = \"index\"", Comparison::ById),
+            ("document_id = \"%{id}\"", Comparison::ByCount),
+            ("document_id = \"%{id}\"\naction = \"update\"", Comparison::No),
+            ("document_id = \"%{id}\"\naction = \"%{do}\"", Comparison::No),
+        ] {
+            assert_eq!(comparison(&options(&fake, text)), expected, "{text}");
+        }
+        assert_eq!(document_id(0), "A".repeat(22));
+    }
+}
