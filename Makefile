@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: crash-test crash-test-faults demo fault-test fuel model properties real-servers-test soak test wasm-target
+.PHONY: crash-test crash-test-faults demo fault-test fuel model properties real-servers-test soak swap-test test wasm-target
 
 # A workspace of its own, with optimisation.
 MODEL := cargo test --manifest-path tests/model/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}/model"
@@ -38,6 +38,11 @@ crash-test: wasm-target
 # The kill test over Weirs with mistakes built in, each of which it must find.
 crash-test-faults: wasm-target
 	WEIR_KILLS=50 WEIR_FAULT=all cargo test -p weir --test crash
+
+# Swaps filters N times under full load and counts what was lost, doubled or mixed, and how long batches waited; the other
+# tests of swaps too. SEED=… for the same swaps again.
+swap-test: wasm-target
+	WEIR_SWAPS="$(or $(N),10000)" WEIR_SEED="$(SEED)" cargo test -p weir --test swap -- --nocapture --test-threads 1
 
 # One process under faults for so long: its memory and open files must stay flat.
 soak: wasm-target

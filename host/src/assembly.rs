@@ -9,12 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, OutputConfig, Problems};
 use crate::event::FieldNames;
+use crate::filter::swap::SwappableChain;
 use crate::filter::{ChainDefinition, ChainEnvironment, Engine};
 use crate::input::{self, InputContext};
 use crate::ledger::Ledger;
 use crate::output::dead_letter::{DeadLetterLimits, DeadLetterPlace};
 use crate::output::{self, DeadLetters, Output, OutputContext, Waiting};
-use crate::pipeline::{Line, LineCounts, LineOutput};
+use crate::pipeline::{Line, LineCounts, LineOutput, take_states};
 
 /// A pipeline whose filters are loaded and configured. Nothing of it is open yet.
 pub struct Prepared {
@@ -24,6 +25,10 @@ pub struct Prepared {
     pub chain: Arc<ChainDefinition>,
     /// The field names that every batch begins with.
     pub names: Arc<FieldNames>,
+    /// What loaded the filters, and will load those that take their place.
+    pub engine: Engine,
+    /// What they were told.
+    pub environment: ChainEnvironment,
 }
 
 /// How a pipeline is to be run.
@@ -70,7 +75,8 @@ pub fn prepare(
                     names.intern(reference);
                 });
             }
-            Ok(Prepared { config, chain: Arc::new(chain), names: Arc::new(names) })
+            let (engine, environment) = (engine.clone(), environment.clone());
+            Ok(Prepared { config, chain: Arc::new(chain), names: Arc::new(names), engine, environment })
         }
         Err(found) => {
             let mut problems = Problems::new(config.secrets.clone());
@@ -90,7 +96,7 @@ pub fn prepare(
 /// When one of them cannot begin; the message names it.
 pub async fn open(prepared: &Prepared, options: RunOptions) -> Result<Line> {
     let RunOptions { once, outputs, waiting, counts, stop } = options;
-    let Prepared { config, chain, names } = prepared;
+    let Prepared { config, chain, names, .. } = prepared;
     let pipeline = &config.pipeline;
     let abandon = CancellationToken::new();
 
@@ -149,18 +155,19 @@ pub async fn open(prepared: &Prepared, options: RunOptions) -> Result<Line> {
             .push((input.name.clone(), opened.with_context(|| format!("cannot open input {}", input.name))?));
     }
 
-    let workers = if chain.is_stateful() { 1 } else { pipeline.workers.max(1) };
-    let chains = {
-        let chain = chain.clone();
+    let workers = pipeline.workers.max(1);
+    let chain = {
+        let (chain, names, ledger) = (chain.clone(), names.clone(), ledger.clone());
         let started = tokio::task::spawn_blocking(move || {
-            (0..workers).map(|_| chain.start()).collect::<Result<Vec<_>>>()
+            let states = take_states(&ledger).context("cannot read what the filters kept")?;
+            SwappableChain::start(chain, names, workers, &states)
         });
-        started.await.context("starting the filters ended unexpectedly")??
+        Arc::new(started.await.context("starting the filters ended unexpectedly")??)
     };
     Ok(Line {
         name: pipeline.name.clone(),
         inputs,
-        chains,
+        chain,
         outputs,
         dead_letters,
         ledger,

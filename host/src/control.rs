@@ -1,7 +1,9 @@
 //! The socket in a pipeline's `state_dir` over which a running process is asked: lines of JSON, one request and one answer a
-//! connection. `weir status` and `weir audit` are what asks so far. What is answered is left to `observe`.
+//! connection. `weir status`, `weir audit` and `weir swap` ask. What is answered is left to `observe` and `swapper`.
 //!
-//! A request is `{"request": "status"}`, or `{"request": "ledger", "question": …}`; the answer is `{"answer": …}` or `{"error": "…"}`. Only the user of the process can
+//! A request is `{"request": "status"}`, `{"request": "ledger", "question": …}`, `{"request": "swap", "swap": {…}}`,
+//! `{"request": "back", "filter": "…"}` (or no filter) or `{"request": "reload"}`; the answer is `{"answer": …}` or
+//! `{"error": "…"}`. Before it there may be lines `{"progress": "…"}` that say what is being done. Only the user of the process can
 //! reach the socket (mode 0600).
 
 use std::fs;
@@ -18,11 +20,12 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::input::cloudwatch_logs::recorded::RecordedQuestion;
 use crate::observe::Observed;
+use crate::swapper::{SwapRequest, Swapper};
 
 /// The socket's name in the `state_dir`.
 pub const SOCKET: &str = "control.sock";
@@ -31,8 +34,12 @@ pub const SOCKET: &str = "control.sock";
 const LONGEST_PATH: usize = 100;
 /// Connections at the same time; others wait to be accepted.
 const MOST_CONNECTIONS: usize = 8;
-/// How long one may take.
+/// How long a request may be awaited, and between two lines of an answer.
 const LONGEST_CONNECTION: Duration = Duration::from_secs(10);
+/// The same of a change of the filters: compiling and running beside the line take their time.
+const LONGEST_CHANGE: Duration = Duration::from_secs(900);
+/// Lines of progress that wait to be written.
+const PROGRESS_LENGTH: usize = 16;
 /// The longest request, in bytes.
 const LONGEST_REQUEST: u64 = 64 << 10;
 /// The longest answer, in bytes.
@@ -56,10 +63,10 @@ impl Drop for Control {
 ///
 /// # Errors
 /// When the socket cannot be made.
-pub fn serve(state_dir: &Path, pipeline: Arc<Observed>) -> Result<Control> {
+pub fn serve(state_dir: &Path, pipeline: Arc<Observed>, swapper: Arc<Swapper>) -> Result<Control> {
     let path = state_dir.join(SOCKET);
     let listener = listen(state_dir).with_context(|| format!("cannot listen on {}", path.display()))?;
-    let task = tokio::spawn(accept_all(listener, pipeline));
+    let task = tokio::spawn(accept_all(listener, Served { pipeline, swapper }));
     Ok(Control { path, task })
 }
 
@@ -97,18 +104,25 @@ fn reachable(folder: &Path) -> io::Result<Reachable> {
     Ok(Reachable { path, _open: Some(open) })
 }
 
-async fn accept_all(listener: UnixListener, pipeline: Arc<Observed>) {
+/// Who answers.
+#[derive(Clone)]
+struct Served {
+    pipeline: Arc<Observed>,
+    swapper: Arc<Swapper>,
+}
+
+async fn accept_all(listener: UnixListener, served: Served) {
     let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     loop {
         // The semaphore is never closed.
         let Ok(permit) = connections.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let pipeline = pipeline.clone();
+                let served = served.clone();
                 tokio::spawn(async move {
                     let _permit = permit;
                     // Who asks and goes away is nothing to tell.
-                    let _ = tokio::time::timeout(LONGEST_CONNECTION, answer_one(stream, pipeline)).await;
+                    let _ = answer_one(stream, served).await;
                 });
             }
             // No descriptor is left.
@@ -117,16 +131,29 @@ async fn accept_all(listener: UnixListener, pipeline: Arc<Observed>) {
     }
 }
 
-async fn answer_one(stream: tokio::net::UnixStream, pipeline: Arc<Observed>) -> io::Result<()> {
+async fn answer_one(stream: tokio::net::UnixStream, served: Served) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut line = Vec::new();
-    tokio::io::BufReader::new(reader.take(LONGEST_REQUEST)).read_until(b'\n', &mut line).await?;
-    let answer = match answer(&line, pipeline).await {
+    let mut reader = tokio::io::BufReader::new(reader.take(LONGEST_REQUEST));
+    tokio::time::timeout(LONGEST_CONNECTION, reader.read_until(b'\n', &mut line)).await??;
+    let (progress, mut said) = mpsc::channel(PROGRESS_LENGTH);
+    let answering = tokio::spawn(async move { answer(&line, served, progress).await });
+    // A change goes on when nobody listens any more; what came of it is logged and in the status.
+    while let Some(text) = said.recv().await {
+        write_line(&mut writer, &json!({ "progress": text })).await?;
+    }
+    let answered = answering.await.context("the answer ended unexpectedly").and_then(|answer| answer);
+    let answer = match answered {
         Ok(answer) => json!({ "answer": answer }),
         Err(error) => json!({ "error": format!("{error:#}") }),
     };
-    writer.write_all(format!("{answer}\n").as_bytes()).await?;
+    write_line(&mut writer, &answer).await?;
     writer.shutdown().await
+}
+
+async fn write_line(writer: &mut tokio::net::unix::OwnedWriteHalf, line: &Json) -> io::Result<()> {
+    let line = format!("{line}\n");
+    tokio::time::timeout(LONGEST_CONNECTION, writer.write_all(line.as_bytes())).await?
 }
 
 #[derive(Deserialize)]
@@ -134,10 +161,25 @@ struct Request {
     request: String,
     #[serde(default)]
     question: Json,
+    #[serde(default)]
+    swap: SwapRequest,
+    #[serde(default)]
+    filter: Option<String>,
 }
 
-async fn answer(line: &[u8], pipeline: Arc<Observed>) -> Result<Json> {
+/// A change of the filters, told whom to say what is being done.
+type Change = Box<dyn FnOnce(&Swapper, &dyn Fn(&str)) -> Result<Json> + Send>;
+
+async fn answer(line: &[u8], served: Served, progress: mpsc::Sender<String>) -> Result<Json> {
     let request: Request = serde_json::from_slice(line).context("a request is a line of JSON")?;
+    let Served { pipeline, swapper } = served;
+    let change = async |work: Change| {
+        let work = move || {
+            // Who does not read the progress misses some of it.
+            work(&swapper, &|text| drop(progress.try_send(text.to_owned())))
+        };
+        tokio::task::spawn_blocking(work).await.context("the change ended unexpectedly")?
+    };
     match request.request.as_str() {
         "status" => {
             let figures = tokio::task::spawn_blocking(move || pipeline.figures());
@@ -148,6 +190,23 @@ async fn answer(line: &[u8], pipeline: Arc<Observed>) -> Result<Json> {
                 serde_json::from_value(request.question).context("that is no question about the ledger")?;
             let recorded = tokio::task::spawn_blocking(move || pipeline.recorded(&question));
             Ok(serde_json::to_value(recorded.await.context("the ledger cannot be read")??)?)
+        }
+        "swap" => {
+            let swap = request.swap;
+            change(Box::new(move |swapper, say| Ok(serde_json::to_value(swapper.swap(&swap, say)?)?))).await
+        }
+        "back" => {
+            let filter = request.filter;
+            let back = move |swapper: &Swapper, say: &dyn Fn(&str)| -> Result<Json> {
+                Ok(serde_json::to_value(swapper.back(filter.as_deref(), say)?)?)
+            };
+            change(Box::new(back)).await
+        }
+        "reload" => {
+            let reload = |swapper: &Swapper, say: &dyn Fn(&str)| -> Result<Json> {
+                Ok(json!({ "reload": swapper.reload(say)? }))
+            };
+            change(Box::new(reload)).await
         }
         other => bail!("this version of Weir ({}) has no request {other:?}", env!("CARGO_PKG_VERSION")),
     }
@@ -166,6 +225,24 @@ pub fn ask(state_dir: &Path, request: &str) -> Result<Option<Json>> {
 /// # Errors
 /// As [`ask`].
 pub fn ask_about(state_dir: &Path, request: &str, question: &Json) -> Result<Option<Json>> {
+    exchange(state_dir, &json!({ "request": request, "question": question }), LONGEST_CONNECTION, &mut |_| {})
+}
+
+/// Asks it to change its filters: a request with all that belongs to it. `say` is told what is being done. Blocks until the
+/// change has come to its end.
+///
+/// # Errors
+/// As [`ask`]; the error that is answered is why the change was refused.
+pub fn ask_for_change(state_dir: &Path, request: &Json, say: &mut dyn FnMut(&str)) -> Result<Option<Json>> {
+    exchange(state_dir, request, LONGEST_CHANGE, say)
+}
+
+fn exchange(
+    state_dir: &Path,
+    request: &Json,
+    limit: Duration,
+    say: &mut dyn FnMut(&str),
+) -> Result<Option<Json>> {
     let path = state_dir.join(SOCKET);
     let connected = reachable(state_dir).and_then(|folder| UnixStream::connect(folder.path.join(SOCKET)));
     let mut stream = match connected {
@@ -176,17 +253,24 @@ pub fn ask_about(state_dir: &Path, request: &str, question: &Json) -> Result<Opt
         }
         Err(error) => return Err(error).with_context(|| format!("cannot ask over {}", path.display())),
     };
-    let mut exchange = || -> io::Result<Vec<u8>> {
-        stream.set_read_timeout(Some(LONGEST_CONNECTION))?;
+    let mut send = || -> io::Result<()> {
+        stream.set_read_timeout(Some(limit))?;
         stream.set_write_timeout(Some(LONGEST_CONNECTION))?;
-        stream.write_all(format!("{}\n", json!({ "request": request, "question": question })).as_bytes())?;
-        let mut line = Vec::new();
-        BufReader::new((&stream).take(LONGEST_ANSWER)).read_until(b'\n', &mut line)?;
-        Ok(line)
+        stream.write_all(format!("{request}\n").as_bytes())
     };
-    let line = exchange().with_context(|| format!("no answer over {}", path.display()))?;
-    let mut answer: Json = serde_json::from_slice(&line)
-        .with_context(|| format!("the answer over {} cannot be read", path.display()))?;
+    let unanswered = || format!("no answer over {}", path.display());
+    send().with_context(unanswered)?;
+    let mut reader = BufReader::new((&stream).take(LONGEST_ANSWER));
+    let mut answer = loop {
+        let mut line = Vec::new();
+        reader.read_until(b'\n', &mut line).with_context(unanswered)?;
+        let answer: Json = serde_json::from_slice(&line)
+            .with_context(|| format!("the answer over {} cannot be read", path.display()))?;
+        match answer["progress"].as_str() {
+            Some(progress) => say(progress),
+            None => break answer,
+        }
+    };
     match (answer["answer"].take(), &answer["error"]) {
         (Json::Null, Json::String(error)) => Err(anyhow!("{error}")),
         (Json::Null, _) => bail!("the answer over {} is none", path.display()),

@@ -14,3 +14,4 @@ pub mod output;
 pub mod pipeline;
 pub mod replay;
 mod shares;
+pub mod swapper;

@@ -1,6 +1,6 @@
 //! The line: input -> filters -> output -> ledger. Everything on it keeps the order of reading, so a position is committed
 //! only when all that was read before it has been delivered. What the parts do is left to them; opening them is in
-//! `assembly`.
+//! `assembly`, changing the filters meanwhile in `filter::swap`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::counts::{ByReason, Passed, add};
 use crate::event::condition::Condition;
-use crate::filter::{Chain, SetAside};
+use crate::filter::SetAside;
+use crate::filter::swap::SavedState;
+use crate::filter::swap::{Assigned, SwappableChain, read_states, write_states};
 use crate::input::{Input, Read};
 use crate::ledger::{Ledger, Position};
 use crate::output::{DeadLetter, DeadLetters, Output};
@@ -26,8 +28,8 @@ pub struct Line {
     pub name: String,
     /// Inputs with their names in the ledger.
     pub inputs: Vec<(String, Box<dyn Input>)>,
-    /// One chain for each batch that may be filtered at the same time; one in all for a chain that keeps state.
-    pub chains: Vec<Chain>,
+    /// The filters; they may be changed while the line is driven.
+    pub chain: Arc<SwappableChain>,
     /// Every output gets the events for which its condition holds.
     pub outputs: Vec<LineOutput>,
     /// Where events go that a filter failed on, if the user says so, or that broke it.
@@ -97,9 +99,8 @@ async fn watch_drain(name: String, limit: Duration, stop: CancellationToken, aba
 }
 
 async fn drive_stages(line: Line) -> Result<()> {
-    let Line { inputs, chains, outputs, dead_letters, ledger, in_flight, counts, stop, .. } = line;
-    let workers = chains.len().max(1);
-    let chains = Arc::new(Mutex::new(chains));
+    let Line { inputs, chain, outputs, dead_letters, ledger, in_flight, counts, stop, .. } = line;
+    let workers = chain.workers();
     let outputs: Arc<[LineOutput]> = outputs.into();
     let names: Arc<[String]> = inputs.iter().map(|(name, _)| name.clone()).collect();
     let input_error = Arc::new(Mutex::new(None));
@@ -113,8 +114,10 @@ async fn drive_stages(line: Line) -> Result<()> {
     let stages = read
         .map_ok(|(number, read)| {
             counts.read(names.get(number).map_or("", String::as_str), read.events.rows() as u64);
-            let (chains, outputs) = (chains.clone(), outputs.clone());
-            joined(tokio::task::spawn_blocking(move || filter(&chains, &outputs, number, read)))
+            let (chain, outputs) = (chain.clone(), outputs.clone());
+            // Here, where batches come in the order of reading.
+            let assigned = chain.assign();
+            joined(tokio::task::spawn_blocking(move || filter(&chain, assigned, &outputs, number, read)))
         })
         .try_buffered(workers)
         .map_ok(|filtered| deliver(filtered, &outputs, &dead_letters, &counts))
@@ -133,8 +136,37 @@ async fn drive_stages(line: Line) -> Result<()> {
         .try_buffered(1)
         .try_for_each(async |()| Ok(()));
     stages.await?;
+    joined(tokio::task::spawn_blocking(move || keep_states(&chain, &ledger))).await?;
     let error = input_error.lock().unwrap_or_else(PoisonError::into_inner).take();
     error.map_or(Ok(()), Err)
+}
+
+/// Where the ledger has what filters keep over a clean stop.
+const FILTER_STATES: &str = "\0filters";
+
+/// Writes down what stateful filters keep, once all that they saw is committed.
+fn keep_states(chain: &SwappableChain, ledger: &Ledger) -> Result<()> {
+    let puts = write_states(&chain.final_states()?);
+    if puts.is_empty() {
+        return Ok(());
+    }
+    let position = Position { puts, removes: Vec::new() };
+    ledger.commit(&[(FILTER_STATES, &position)]).context("cannot write down what the filters keep")
+}
+
+/// What stateful filters kept at the last stop, if it was a clean one. It is taken out of the ledger: after a kill filters
+/// begin anew.
+///
+/// # Errors
+/// When the ledger cannot be read or written.
+pub(crate) fn take_states(ledger: &Ledger) -> Result<Vec<SavedState>> {
+    let all = (Vec::new(), vec![0xff]);
+    let entries = ledger.input(FILTER_STATES).range(&all.0..&all.1)?;
+    if !entries.is_empty() {
+        let position = Position { puts: Vec::new(), removes: vec![all.0..all.1] };
+        ledger.commit(&[(FILTER_STATES, &position)])?;
+    }
+    read_states(entries)
 }
 
 /// All of an input's batches, with the input's number. An input that cannot go on ends the others too, and its error waits
@@ -172,20 +204,20 @@ struct Filtered {
     passed: Passed,
 }
 
-fn filter(chains: &Mutex<Vec<Chain>>, outputs: &[LineOutput], number: usize, read: Read) -> Result<Filtered> {
+fn filter(
+    chain: &SwappableChain,
+    assigned: Assigned,
+    outputs: &[LineOutput],
+    number: usize,
+    read: Read,
+) -> Result<Filtered> {
     let Read { events, position } = read;
     let entered = events.rows();
     if entered == 0 {
         let (shares, passed) = (Shares::default(), Passed::default());
         return Ok(Filtered { number, position, shares, dead_letters: Vec::new(), passed });
     }
-    let taken = chains.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    let Some(mut chain) = taken else {
-        return Err(anyhow!("more batches are being filtered than there are chains"));
-    };
-    let processed = chain.process(events);
-    chains.lock().unwrap_or_else(PoisonError::into_inner).push(chain);
-    let processed = processed?;
+    let processed = chain.process(assigned, events)?;
     let mut passed = Passed { entered: entered as u64, added: processed.added, ..Passed::default() };
     for dropped in &processed.dropped_at {
         add(&mut passed.dropped, &dropped.filter, dropped.rule, dropped.events);

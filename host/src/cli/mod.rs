@@ -10,6 +10,7 @@ mod logging;
 mod pipeline_files;
 mod run;
 mod status;
+mod swap;
 mod terminal;
 mod test;
 
@@ -46,6 +47,7 @@ enum Command {
     Check(check::CheckOptions),
     Status(status::StatusOptions),
     Audit(audit::AuditCommand),
+    Swap(swap::SwapOptions),
     Test(test::TestOptions),
     Demo(demo::DemoOptions),
     Dlq(dlq::DlqOptions),
@@ -87,6 +89,7 @@ fn run(command: Command, secrets: &Secrets) -> Result<ExitCode> {
         Command::Run(options) => run::run(&options, secrets),
         Command::Status(options) => status::run(&options, secrets),
         Command::Audit(options) => audit::run(&options, secrets),
+        Command::Swap(options) => swap::run(&options, secrets),
         Command::Check(options) => check::run(&options, secrets),
         Command::Test(options) => test::run(&options, secrets),
         Command::Demo(options) => demo::run(&options),

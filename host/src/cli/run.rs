@@ -19,6 +19,7 @@ use weir::control;
 use weir::filter::{Compilation, Engine};
 use weir::observe::{self, Observed, Stage};
 use weir::pipeline;
+use weir::swapper::{Swapper, watch_files};
 
 use super::{USAGE, cache_folder, pipeline_files};
 
@@ -27,10 +28,14 @@ use super::{USAGE, cache_folder, pipeline_files};
 /// Files and samples end by themselves; CloudWatch Logs is read on and on, or with --once up to now. After a signal, what
 /// was read is still delivered (for at most `drain_limit`, 30 seconds unless set); a second signal ends at once. What was not delivered is read
 /// again at the next start.
+///
+/// SIGHUP reads the pipeline files again and puts changed filters in place while events go on, as `weir swap` does; --watch
+/// does so whenever a file changes. What is wrong in a file changes nothing, and is logged.
 #[derive(Args)]
 #[command(after_help = "Examples:
   weir run config/file-to-stdout.toml
-  weir run --once config/route53-cloudwatch-elasticsearch.toml")]
+  weir run --once config/route53-cloudwatch-elasticsearch.toml
+  weir run --watch my-pipeline.toml")]
 pub(super) struct RunCommand {
     /// Pipeline files
     #[arg(required = true, value_name = "FILE")]
@@ -39,6 +44,10 @@ pub(super) struct RunCommand {
     /// Read what is there now, then end
     #[arg(long)]
     once: bool,
+
+    /// Take up changes of the pipeline files, of the components that they name and of their cases
+    #[arg(long)]
+    watch: bool,
 }
 
 pub(super) fn run(command: &RunCommand, secrets: &Secrets) -> Result<ExitCode> {
@@ -70,7 +79,7 @@ pub(super) fn run(command: &RunCommand, secrets: &Secrets) -> Result<ExitCode> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the threads")?;
-    runtime.block_on(run_all(prepared, command.once))?;
+    runtime.block_on(run_all(prepared, command))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -81,7 +90,7 @@ fn cache_of(configs: &[Config]) -> Option<PathBuf> {
 }
 
 /// Runs all pipelines; when one cannot go on, the others are drained too, and its error is the answer.
-async fn run_all(pipelines: Vec<Prepared>, once: bool) -> Result<()> {
+async fn run_all(pipelines: Vec<Prepared>, command: &RunCommand) -> Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
     let mut running = JoinSet::new();
@@ -89,7 +98,7 @@ async fn run_all(pipelines: Vec<Prepared>, once: bool) -> Result<()> {
     let _servers = serve_figures(&pipelines).await?;
     for (pipeline, observed) in pipelines {
         // A token of its own: a line that has ended cancels it.
-        running.spawn(run_one(pipeline, observed, once, stop.child_token()));
+        running.spawn(run_one(pipeline, observed, command.once, command.watch, stop.child_token()));
     }
     let mut ended = Ok(());
     while let Some(result) = running.join_next().await {
@@ -141,6 +150,7 @@ async fn run_one(
     prepared: Prepared,
     observed: Arc<Observed>,
     once: bool,
+    watch: bool,
     stop: CancellationToken,
 ) -> Result<()> {
     let name = prepared.config.pipeline.name.clone();
@@ -148,12 +158,18 @@ async fn run_one(
     let options = RunOptions { once, counts, waiting, stop: stop.clone(), ..RunOptions::default() };
     let started = Instant::now();
     let line = assembly::open(&prepared, options).await.with_context(|| format!("pipeline {name}"))?;
-    observed.opened(&line);
+    let swapper = Arc::new(Swapper::new(&prepared, line.chain.clone()));
+    observed.opened(&line, swapper.clone());
+    let mut reloading = JoinSet::new();
+    reload_on_signal(&mut reloading, swapper.clone())?;
+    if watch {
+        reloading.spawn(watch_files(swapper.clone()));
+    }
     // The lock of the ledger is held until the socket is gone: the next process makes its own.
     let ledger = line.ledger.clone();
     let control = prepared.config.pipeline.state_dir.as_deref().and_then(|state_dir| {
-        let served = control::serve(state_dir, observed.clone());
-        served.map_err(|error| warn!("weir status cannot ask this process: {error:#}")).ok()
+        let served = control::serve(state_dir, observed.clone(), swapper);
+        served.map_err(|error| warn!("weir status and weir swap cannot ask this process: {error:#}")).ok()
     });
     info!(
         pipeline = name,
@@ -171,6 +187,7 @@ async fn run_one(
     });
     let ended = pipeline::drive(line).await;
     stopping.abort();
+    drop(reloading);
     observed.enter(Stage::Ended);
     drop(control);
     drop(ledger);
@@ -185,6 +202,23 @@ async fn run_one(
         "ended"
     );
     ended.with_context(|| format!("pipeline {name}"))
+}
+
+/// SIGHUP reads the pipeline file again. What comes of it is logged.
+fn reload_on_signal(tasks: &mut JoinSet<()>, swapper: Arc<Swapper>) -> Result<()> {
+    let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    tasks.spawn(async move {
+        while hangup.recv().await.is_some() {
+            let swapper = swapper.clone();
+            let reload = move || {
+                if let Ok(None) = swapper.reload(&|_| {}) {
+                    info!("the pipeline file says what is in place");
+                }
+            };
+            let _ = tokio::task::spawn_blocking(reload).await;
+        }
+    });
+    Ok(())
 }
 
 /// The first signal stops the inputs, the second the process.

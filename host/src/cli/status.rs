@@ -80,7 +80,7 @@ pub(super) fn run(options: &StatusOptions, secrets: &Secrets) -> Result<ExitCode
 
 /// The `state_dir` of a pipeline file. What is wrong with the file is shown; other mistakes than those of its syntax do not
 /// matter here.
-fn state_dir_of(file: &Path, secrets: &Secrets) -> Option<PathBuf> {
+pub(super) fn state_dir_of(file: &Path, secrets: &Secrets) -> Option<PathBuf> {
     let (config, problems) = pipeline_files::read(file, secrets);
     let Some(config) = config else {
         pipeline_files::print(&problems);
@@ -136,6 +136,7 @@ fn page(figures: &PipelineFigures, color: bool) -> String {
         "an event",
     ];
     write_table(&mut page, &columns, filters.collect(), color);
+    write_swaps(&mut page, figures);
     let outputs = figures.outputs.iter().map(|output| {
         let (delivered, in_flight) = (output.delivered.to_string(), output.in_flight.to_string());
         vec![output.name.clone(), output.kind.clone(), delivered, in_flight]
@@ -174,6 +175,31 @@ fn write_events(page: &mut String, figures: &PipelineFigures) {
         _ => "; nothing committed yet".to_owned(),
     };
     let _ = writeln!(page, "not acknowledged: {}{oldest}{commit}", events.unacknowledged);
+}
+
+/// What a change of the filters does, and how the last one ended; nothing where there was none.
+fn write_swaps(page: &mut String, figures: &PipelineFigures) {
+    let swaps = &figures.swaps;
+    if let Some(running) = &swaps.running {
+        let _ = writeln!(page, "a change of the filters is under way: {running}");
+    }
+    if let Some(last) = &swaps.last {
+        let _ = writeln!(
+            page,
+            "the last change of the filters was {} at {}: {}",
+            last.ended, last.time, last.text
+        );
+        let back = if swaps.can_go_back { "; `weir swap --back` goes back" } else { "" };
+        let _ = writeln!(
+            page,
+            "{} put in place, {} refused, {} taken back; 99 of 100 batches waited {:.0} µs for it at most{back}",
+            swaps.swaps,
+            swaps.refused,
+            swaps.returns,
+            swaps.pause_99_seconds * 1e6
+        );
+        page.push('\n');
+    }
 }
 
 /// A row for the input; where it reads several log groups, one more for each.

@@ -90,8 +90,12 @@ pub struct Expectation {
 /// # Errors
 /// When the file itself cannot be read.
 pub fn read_cases(path: &Path) -> std::io::Result<(CaseFile, Problems)> {
-    let file =
-        Arc::new(SourceFile { name: path.display().to_string(), text: std::fs::read_to_string(path)? });
+    Ok(read_cases_of(path, std::fs::read_to_string(path)?))
+}
+
+/// The same of a text that lies (or would lie) at `path`.
+pub fn read_cases_of(path: &Path, text: String) -> (CaseFile, Problems) {
+    let file = Arc::new(SourceFile { name: path.display().to_string(), text });
     let directory = path.parent().map_or_else(Default::default, Path::to_path_buf);
     let secrets = Secrets::default();
     let mut problems = Problems::new(secrets.clone());
@@ -104,7 +108,7 @@ pub fn read_cases(path: &Path) -> std::io::Result<(CaseFile, Problems)> {
     drop(root);
     let mut problems = shared.problems.replace(Problems::default());
     problems.sort();
-    Ok((CaseFile { component, cases, file }, problems))
+    (CaseFile { component, cases, file }, problems)
 }
 
 fn read_case(section: &mut Section) -> Case {

@@ -44,6 +44,22 @@ pub struct FilterStep {
     pub span: Range<usize>,
 }
 
+impl FilterStep {
+    /// Whether both say the same, wherever they stand.
+    pub fn is_same_as(&self, other: &FilterStep) -> bool {
+        // Conditions have no equality; their form has all that was written.
+        let when = |step: &FilterStep| format!("{:?}", step.when);
+        self.id == other.id
+            && self.component == other.component
+            && when(self) == when(other)
+            && (self.on_error, self.on_trap) == (other.on_error, other.on_trap)
+            && self.common == other.common
+            && self.limits == other.limits
+            && self.grants == other.grants
+            && self.options == other.options
+    }
+}
+
 /// Where a filter's component comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Component {

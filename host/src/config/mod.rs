@@ -13,6 +13,7 @@ mod problem;
 mod quantity;
 mod secrets;
 mod section;
+mod swap;
 mod tree;
 mod variables;
 
@@ -33,6 +34,7 @@ pub use problem::{Problem, Problems, Severity, SourceFile};
 pub use quantity::{parse_bytes, parse_duration};
 pub use secrets::Secrets;
 pub use section::Section;
+pub use swap::SwapConfig;
 pub use tree::Places;
 pub use variables::Variables;
 
@@ -146,6 +148,34 @@ pub fn read(path: &Path, text: String, variables: &Variables, secrets: &Secrets)
     let mut problems = shared.problems.replace(Problems::default());
     problems.sort();
     Reading { config: Some(config), problems }
+}
+
+/// Reads the text of a file that says of a filter's step all but its `use` and `id`. `None` when its syntax is wrong.
+pub fn read_step(
+    path: &Path,
+    text: String,
+    variables: &Variables,
+    secrets: &Secrets,
+    id: String,
+    component: Component,
+) -> (Option<FilterStep>, Problems) {
+    let file = Arc::new(SourceFile { name: path.display().to_string(), text });
+    let directory = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    let mut problems = Problems::new(secrets.clone());
+    let entries = tree::parse(&file, Some(variables), &directory, secrets, &mut problems);
+    let Some(entries) = entries else {
+        problems.sort();
+        return (None, problems);
+    };
+    let secrets = secrets.clone();
+    let shared =
+        Rc::new(section::Shared { file: file.clone(), directory, secrets, problems: RefCell::new(problems) });
+    let mut root = Section::new("the file".to_owned(), 0..0, entries, shared.clone());
+    let step = filter::read_filter(&mut root, id, component);
+    drop(root);
+    let mut problems = shared.problems.replace(Problems::default());
+    problems.sort();
+    (Some(step), problems)
 }
 
 #[cfg(test)]

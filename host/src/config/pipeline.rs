@@ -7,6 +7,7 @@ use chrono_tz::TZ_VARIANTS;
 
 use super::nearest::did_you_mean;
 use super::section::Section;
+use super::swap::{SwapConfig, read_swap};
 use crate::output::dead_letter::{self, DeadLetterOptions};
 
 /// The most events that a batch may be asked to have.
@@ -16,7 +17,7 @@ const LARGEST_BATCH: i64 = 65_536;
 const SMALLEST_LEDGER: u64 = 1 << 20;
 
 /// What holds for the whole line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PipelineConfig {
     /// The pipeline's name; the file's without its ending unless set.
     pub name: String,
@@ -40,6 +41,8 @@ pub struct PipelineConfig {
     pub ecs_compatibility: String,
     /// Where dead letters go, and how many are kept.
     pub dead_letter: DeadLetterOptions,
+    /// How filters are changed while the pipeline runs.
+    pub swap: SwapConfig,
 }
 
 /// Reads the section; `file_stem` is the default name.
@@ -62,6 +65,7 @@ pub(super) fn read_pipeline(section: &mut Section, file_stem: &str) -> PipelineC
             .one_of("ecs_compatibility", &["disabled", "v1", "v8"])
             .unwrap_or_else(|| "disabled".to_owned()),
         dead_letter: dead_letter::read_options(section),
+        swap: read_swap(section),
     }
 }
 

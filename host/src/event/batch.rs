@@ -163,6 +163,28 @@ impl Batch {
         }
     }
 
+    /// Brings the batch to a table of names, so that the numbers of `names` hold in it: what filters were built with is
+    /// another table than an input's when they were swapped after the input was opened. Where the batch's own table begins
+    /// with `names` they hold already. `prepared` is the table of a batch that was brought here before, which spares making
+    /// another one with the same names.
+    pub fn adopt_names(&mut self, names: &Arc<FieldNames>, prepared: Option<&Arc<FieldNames>>) {
+        if Arc::ptr_eq(&self.names, names) || self.names.begins_with(names) {
+            return;
+        }
+        if names.begins_with(&self.names) {
+            self.names = names.clone();
+            return;
+        }
+        let before = std::mem::replace(&mut self.names, prepared.unwrap_or(names).clone());
+        let columns = std::mem::take(&mut self.columns);
+        for (id, column) in before.ids().zip(columns) {
+            if !column.is_empty() {
+                let target = self.intern(before.reference(id));
+                self.set_column(target, column);
+            }
+        }
+    }
+
     /// The cells of a field, or `None` if no row has it.
     #[inline]
     pub fn column(&self, field: FieldId) -> Option<&[Cell]> {
@@ -425,6 +447,38 @@ mod tests {
         assert_eq!(selected.value(0, field), Some(Value::Text("three")));
         assert_eq!(selected.value(1, field), Some(Value::Text("one")));
         assert!(Arc::ptr_eq(&batch.texts()[0], &selected.texts()[0]));
+    }
+
+    #[test]
+    fn another_table_of_names_is_adopted() {
+        let reference = |name: &str| FieldReference::from_fragments([name]);
+        let table = |names: &[&str]| {
+            let mut table = FieldNames::new();
+            names.iter().for_each(|name| {
+                table.intern(&reference(name));
+            });
+            Arc::new(table)
+        };
+        let check = |own: &[&str], adopted: &[&str], len: usize| {
+            let adopted = table(adopted);
+            let mut batch = Batch::new(table(own), 1);
+            for name in own.iter().filter(|name| **name != "empty") {
+                let (field, cell) = (batch.intern(&reference(name)), batch.text_cell(name));
+                batch.column_mut(field)[0] = cell;
+            }
+            batch.adopt_names(&adopted, None);
+            assert!(batch.names().begins_with(&adopted), "{own:?}");
+            assert_eq!(batch.names().len(), len, "{own:?}");
+            for name in own.iter().filter(|name| **name != "empty") {
+                let field = batch.names().get(&reference(name)).unwrap();
+                assert_eq!(batch.value(0, field), Some(Value::Text(name)), "{own:?}");
+            }
+        };
+        check(&["a", "b"], &["a", "b"], 2);
+        check(&["a", "b"], &["a", "b", "c"], 3);
+        check(&["a", "b", "own"], &["a", "b"], 3);
+        check(&["a", "own", "b"], &["a", "new", "b"], 4);
+        check(&["a", "empty", "b"], &["a", "new", "b"], 3);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The names of a batch's columns. Names are interned when a pipeline is built; every batch of the pipeline starts with
-//! that table and adds to a copy of its own only when an event brings a field that nobody knew of.
+//! that table and adds to a copy of its own only when an event brings a field that nobody knew of. A chain of filters that
+//! is built while the pipeline runs adds to the table too: numbers that were given stay.
 
 use std::collections::HashMap;
 
@@ -84,6 +85,12 @@ impl FieldNames {
     /// All numbers, in the order in which they were given.
     pub fn ids(&self) -> impl Iterator<Item = FieldId> + use<> {
         (0..self.names.len() as u32).map(FieldId)
+    }
+
+    /// Whether the names of `other` stand first here, under the same numbers.
+    pub fn begins_with(&self, other: &FieldNames) -> bool {
+        let same = |(own, other): (&Name, &Name)| own.reference == other.reference;
+        other.names.len() <= self.names.len() && self.names.iter().zip(&other.names).all(same)
     }
 
     /// How many names there are.

@@ -38,10 +38,11 @@ struct Arm {
 }
 
 /// Makes the tree of a configuration's steps. The fields that conditions read are added to `names`, the branches to
-/// `branches`, in the order of writing.
+/// `branches`, in the order of writing. A branch goes on with the figures of that of the same id in `earlier`.
 pub(super) fn build_steps(
     steps: &[config::Step],
     names: &mut FieldNames,
+    earlier: &[Arc<ConfiguredBranch>],
     branches: &mut Vec<Arc<ConfiguredBranch>>,
 ) -> Vec<Step> {
     let mut built = Vec::with_capacity(steps.len());
@@ -58,11 +59,17 @@ pub(super) fn build_steps(
         let mut arms = Vec::with_capacity(branch.arms.len());
         for arm in &branch.arms {
             intern(arm.when.as_ref(), names);
-            arms.push(Arm { when: arm.when.clone(), steps: build_steps(&arm.steps, names, branches) });
+            arms.push(Arm {
+                when: arm.when.clone(),
+                steps: build_steps(&arm.steps, names, earlier, branches),
+            });
         }
         let branch = Arc::new(ConfiguredBranch {
             id: branch.id.as_str().into(),
-            counts: Arc::default(),
+            counts: earlier
+                .iter()
+                .find(|other| *other.id == *branch.id)
+                .map_or_else(Arc::default, |other| other.counts.clone()),
             when: branch.when.clone(),
             on_error: branch.on_error,
             arms,
@@ -71,6 +78,37 @@ pub(super) fn build_steps(
         built.push(Step::Branch(branch));
     }
     built
+}
+
+/// The same steps with figures of their own for each branch; these and the branch's are added to `counts`.
+pub(super) fn with_own_counts(
+    steps: &[Step],
+    counts: &mut Vec<(Arc<FilterCounts>, Arc<FilterCounts>)>,
+) -> Vec<Step> {
+    let mut copied = Vec::with_capacity(steps.len());
+    for step in steps {
+        let branch = match step {
+            Step::Filter(number) => {
+                copied.push(Step::Filter(*number));
+                continue;
+            }
+            Step::Branch(branch) => branch,
+        };
+        let own = Arc::<FilterCounts>::default();
+        counts.push((own.clone(), branch.counts.clone()));
+        let mut arms = Vec::with_capacity(branch.arms.len());
+        for arm in &branch.arms {
+            arms.push(Arm { when: arm.when.clone(), steps: with_own_counts(&arm.steps, counts) });
+        }
+        copied.push(Step::Branch(Arc::new(ConfiguredBranch {
+            id: branch.id.clone(),
+            counts: own,
+            when: branch.when.clone(),
+            on_error: branch.on_error,
+            arms,
+        })));
+    }
+    copied
 }
 
 /// Adds the fields that a condition reads.

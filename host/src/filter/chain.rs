@@ -9,7 +9,7 @@ use anyhow::{Result, anyhow, bail};
 
 use super::answer;
 use super::apply::{self, SentRows, Tagger};
-use super::branch::{Step, run_steps};
+use super::branch::{Step, run_steps, with_own_counts};
 use super::counts::FilterCounts;
 use super::definition::ConfiguredFilter;
 use super::encode::{Encoder, Rows};
@@ -31,7 +31,25 @@ const MOST_BREAKS: usize = 12;
 pub struct Chain {
     filters: Vec<Running>,
     steps: Arc<[Step]>,
+    /// What this worker counts in a batch, and where it goes at the batch's end.
+    counts: Vec<(Arc<FilterCounts>, Arc<FilterCounts>)>,
 }
+
+/// The error of a batch that a guest broke on, of a chain that gives such batches back. Nothing of it is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct GivenBack {
+    pub(super) filter: Arc<str>,
+    pub(super) kind: &'static str,
+    pub(super) reason: String,
+}
+
+impl std::fmt::Display for GivenBack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "filter {} broke: {}", self.filter, self.reason)
+    }
+}
+
+impl std::error::Error for GivenBack {}
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -49,9 +67,17 @@ pub struct Processed {
 }
 
 impl Chain {
-    pub(super) fn start(filters: &[Arc<ConfiguredFilter>], steps: Arc<[Step]>) -> Result<Self> {
-        let filters = filters.iter().map(Running::start).collect::<Result<_>>()?;
-        Ok(Chain { filters, steps })
+    pub(super) fn start(filters: &[Arc<ConfiguredFilter>], steps: &[Step]) -> Result<Self> {
+        let mut counts = Vec::with_capacity(filters.len() + 1);
+        let mut running = Vec::with_capacity(filters.len());
+        for filter in filters {
+            let own = filter.with_own_counts();
+            counts.push((own.counts.clone(), filter.counts.clone()));
+            counts.push((own.counts.clone(), filter.version_counts.clone()));
+            running.push(Running::start(Arc::new(own))?);
+        }
+        let steps = with_own_counts(steps, &mut counts).into();
+        Ok(Chain { filters: running, steps, counts })
     }
 
     /// Passes a batch through all filters. The batch must have been made with the names of the pipeline.
@@ -60,6 +86,57 @@ impl Chain {
     /// When a step's `on_error` or `on_trap` says `"stop"`, or a guest cannot be started anew. Nothing of the batch may
     /// then be acknowledged.
     pub fn process(&mut self, batch: Batch) -> Result<Processed> {
+        let processed = self.pass(batch);
+        for (own, shared) in &self.counts {
+            shared.absorb(own);
+        }
+        self.clear_counts();
+        processed
+    }
+
+    /// The same for a chain that is not trusted yet: at a guest's first break the batch is given back with the error
+    /// [`GivenBack`], whoever runs it again, and so is one after which `accept` says no. Nothing of it is counted then.
+    pub(super) fn try_process(
+        &mut self,
+        batch: Batch,
+        accept: impl FnOnce(&Chain) -> Result<()>,
+    ) -> Result<Processed> {
+        self.give_back(true);
+        let processed = self.pass(batch).and_then(|processed| accept(self).map(|()| processed));
+        self.give_back(false);
+        if processed.is_ok() {
+            for (own, shared) in &self.counts {
+                shared.absorb(own);
+            }
+        }
+        self.clear_counts();
+        processed
+    }
+
+    /// Counts for nobody from now on: what is tried beside the line is no event of it.
+    pub(super) fn count_nowhere(&mut self) {
+        self.counts.iter_mut().for_each(|(_, shared)| *shared = Arc::default());
+    }
+
+    /// The filters, to save and restore what they keep.
+    pub(super) fn running(&mut self) -> &mut [Running] {
+        &mut self.filters
+    }
+
+    /// The filters with what this worker counted of the batch under way.
+    pub(super) fn filters(&self) -> impl Iterator<Item = &Arc<ConfiguredFilter>> {
+        self.filters.iter().map(|running| &running.filter)
+    }
+
+    fn give_back(&mut self, gives: bool) {
+        self.filters.iter_mut().for_each(|filter| filter.gives_back = gives);
+    }
+
+    fn clear_counts(&self) {
+        self.counts.iter().for_each(|(own, _)| own.clear());
+    }
+
+    fn pass(&mut self, batch: Batch) -> Result<Processed> {
         let entered = batch.rows();
         let mut passage = Passage::new(batch);
         let rows = passage.rows.clone();
@@ -80,6 +157,8 @@ pub(super) struct Running {
     /// `None` after a break, until the next call.
     instance: Option<Instance>,
     encoder: Encoder,
+    /// Whether a batch that breaks the guest is given back.
+    gives_back: bool,
 }
 
 /// Rows that are tried together, and the time that they get.
@@ -106,9 +185,23 @@ enum Attempt {
 }
 
 impl Running {
-    fn start(filter: &Arc<ConfiguredFilter>) -> Result<Self> {
+    fn start(filter: Arc<ConfiguredFilter>) -> Result<Self> {
         let instance = Some(filter.instance()?);
-        Ok(Running { filter: filter.clone(), instance, encoder: Encoder::default() })
+        Ok(Running { filter, instance, encoder: Encoder::default(), gives_back: false })
+    }
+
+    /// The filter and its instance, a new one if the last broke.
+    pub(super) fn instance(&mut self) -> Result<(&ConfiguredFilter, &mut Instance)> {
+        let instance = match &mut self.instance {
+            Some(instance) => instance,
+            none => none.insert(self.filter.instance()?),
+        };
+        Ok((&self.filter, instance))
+    }
+
+    /// Ends the instance; the next call has a new one.
+    pub(super) fn end_instance(&mut self) {
+        self.instance = None;
     }
 
     pub(super) fn configured(&self) -> &Arc<ConfiguredFilter> {
@@ -147,6 +240,10 @@ impl Running {
                     let (first, second) = halves(&part.rows);
                     parts.push(Part { rows: second, deadline: part.deadline });
                     parts.push(Part { rows: first, deadline: part.deadline });
+                }
+                Attempt::Broke(broke) if self.gives_back => {
+                    let (filter, kind) = (self.filter.id.clone(), broke.kind);
+                    return Err(GivenBack { filter, kind, reason: broke.message }.into());
                 }
                 Attempt::Broke(broke) => {
                     breaks += 1;

@@ -1,12 +1,15 @@
 //! One component: what bytes are taken for one, what it may import and must export, and its compiled code. A plain module
 //! as `cargo build` makes it is wrapped here, so that a filter's author needs no other tool.
 
+use std::sync::OnceLock;
+
 use anyhow::{Context, Result, anyhow, bail};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
 use super::code_cache::CodeCache;
 use super::guest_state::GuestState;
+use super::interface::Manifest;
 
 /// The interface that makes a component a filter.
 const FILTER: &str = "weir:filter/filter@0.1.0";
@@ -23,6 +26,8 @@ pub(super) struct FilterCode {
     pub(super) kernels: Vec<&'static str>,
     /// The SHA-256 of the bytes that it was loaded from.
     pub(super) digest: [u8; 32],
+    /// What it says of itself, once it was asked.
+    pub(super) manifest: OnceLock<Manifest>,
 }
 
 /// Where the functions of the filter interface are in the component.
@@ -30,6 +35,8 @@ pub(super) struct Exports {
     pub(super) describe: ComponentExportIndex,
     pub(super) configure: ComponentExportIndex,
     pub(super) process: ComponentExportIndex,
+    pub(super) save: ComponentExportIndex,
+    pub(super) restore: ComponentExportIndex,
 }
 
 impl FilterCode {
@@ -56,7 +63,7 @@ impl FilterCode {
         let instance = linker.instantiate_pre(&component).map_err(|error| {
             anyhow!(error).context("its imports differ from the interfaces of this version of Weir")
         })?;
-        Ok(FilterCode { instance, exports, kernels, digest })
+        Ok(FilterCode { instance, exports, kernels, digest, manifest: OnceLock::new() })
     }
 }
 
@@ -64,6 +71,9 @@ fn compile(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Component> {
     let wrapped;
     let bytes = match bytes {
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {
+            // The encoder takes what it is given for a module: it looks where a broken one says.
+            wasmtime::Module::validate(engine, bytes)
+                .map_err(|error| anyhow!(error).context("this module is not valid"))?;
             wrapped = wrap(bytes)?;
             wrapped.as_slice()
         }
@@ -76,12 +86,13 @@ fn compile(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Component> {
 
 /// Makes a component of a plain module that carries its interface in a custom section (wit-bindgen puts it there).
 fn wrap(module: &[u8]) -> Result<Vec<u8>> {
-    wit_component::ComponentEncoder::default()
-        .validate(true)
-        .module(module)
-        .and_then(|mut encoder| encoder.encode())
-        .map_err(|error| anyhow!("{error:#}"))
-        .context("this plain module cannot be made a component; is `weir_filter::export!` missing?")
+    let encode = || {
+        let encoder = wit_component::ComponentEncoder::default().validate(true).module(module);
+        encoder.and_then(|mut encoder| encoder.encode()).map_err(|error| anyhow!("{error:#}"))
+    };
+    // What a module says of its interface is not looked at by any validation, and the encoder may not expect it.
+    let encoded = std::panic::catch_unwind(encode).unwrap_or_else(|_| bail!("its interface cannot be read"));
+    encoded.context("this plain module cannot be made a component; is `weir_filter::export!` missing?")
 }
 
 /// Refuses what no filter may have, by name; answers what needs a grant.
@@ -128,6 +139,8 @@ impl Exports {
             describe: function("describe")?,
             configure: function("configure")?,
             process: function("process")?,
+            save: function("save")?,
+            restore: function("restore")?,
         })
     }
 }

@@ -1,5 +1,5 @@
 //! What is counted of a filter, and of a branch: rows by what became of them, breaks, time, and the guest's own counters. All workers of a
-//! pipeline count into one; who shows the figures is left to the commands.
+//! pipeline count into one, each its own batch at its end; who shows the figures is left to the commands.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -42,6 +42,50 @@ pub struct FilterCounts {
 }
 
 impl FilterCounts {
+    /// Adds what `other` counted.
+    pub(super) fn absorb(&self, other: &FilterCounts) {
+        for (own, other) in self.numbers().into_iter().zip(other.numbers()) {
+            let count = other.load(Ordering::Relaxed);
+            if count > 0 {
+                own.fetch_add(count, Ordering::Relaxed);
+            }
+        }
+        for (reason, count) in other.reasons() {
+            self.add_reason(&reason, count);
+        }
+        for (name, count) in other.counters() {
+            self.add_counter(&name, count);
+        }
+    }
+
+    /// Counts from nothing again.
+    pub(super) fn clear(&self) {
+        for number in self.numbers() {
+            number.store(0, Ordering::Relaxed);
+        }
+        for map in [&self.reasons, &self.counters] {
+            if let Ok(mut map) = map.lock() {
+                map.clear();
+            }
+        }
+    }
+
+    fn numbers(&self) -> [&AtomicU64; 11] {
+        [
+            &self.events_in,
+            &self.matched,
+            &self.tagged,
+            &self.failed,
+            &self.dropped,
+            &self.added,
+            &self.dead_lettered,
+            &self.broken,
+            &self.breaks,
+            &self.nanoseconds,
+            &self.fuel,
+        ]
+    }
+
     /// Failures and breaks by their reason.
     pub fn reasons(&self) -> BTreeMap<String, u64> {
         self.reasons.lock().map(|map| map.clone()).unwrap_or_default()

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 
@@ -90,7 +91,17 @@ pub struct FilterProblem {
     pub fix: String,
 }
 
+/// The filters of a chain as they are written, before they are loaded.
+#[derive(Clone, Debug, Default)]
+pub struct ChainSource {
+    /// The filters, in the order of writing.
+    pub filters: Vec<FilterStep>,
+    /// How they and the branches stand.
+    pub steps: Vec<config::Step>,
+}
+
 /// One filter of a chain, loaded and configured.
+#[derive(Clone)]
 pub struct ConfiguredFilter {
     /// The step's id.
     pub id: Arc<str>,
@@ -102,15 +113,19 @@ pub struct ConfiguredFilter {
     pub everything: bool,
     /// Whether it keeps something from event to event.
     pub stateful: bool,
-    /// Its figures, of all workers together.
+    /// Its figures, of all workers together, and of all versions of it that this pipeline has run.
     pub counts: Arc<FilterCounts>,
-    pub(super) plan: Plan,
+    /// The figures of this version alone.
+    pub version_counts: Arc<FilterCounts>,
+    /// Since when it is as it is: its component, its options and what the host does around it.
+    pub since: SystemTime,
+    pub(super) plan: Arc<Plan>,
     pub(super) when: Option<Condition>,
     pub(super) on_error: OnFailure,
     pub(super) on_trap: OnFailure,
     pub(super) limits: Limits,
-    pub(super) decorations: Decorations,
-    code: Arc<FilterCode>,
+    pub(super) decorations: Arc<Decorations>,
+    pub(super) code: Arc<FilterCode>,
     options: String,
     environment: Arc<ChainEnvironment>,
     engine: Engine,
@@ -122,6 +137,15 @@ pub struct ChainDefinition {
     branches: Vec<Arc<ConfiguredBranch>>,
     steps: Arc<[Step]>,
     warnings: Vec<FilterProblem>,
+    source: ChainSource,
+}
+
+/// What a chain is built after: the one that runs, whose figures go on in the new one where a filter has the same id.
+#[derive(Default)]
+pub(super) struct Before<'a> {
+    pub(super) chain: Option<&'a ChainDefinition>,
+    /// The code of filters, by their number, that is not to be loaded from where the filter's step says.
+    pub(super) codes: Vec<Option<Arc<FilterCode>>>,
 }
 
 impl ChainDefinition {
@@ -137,10 +161,24 @@ impl ChainDefinition {
         environment: &ChainEnvironment,
         names: &mut FieldNames,
     ) -> Result<Self, Vec<FilterProblem>> {
+        let source = ChainSource { filters: filters.to_vec(), steps: steps.to_vec() };
+        Self::build_after(engine, source, environment, names, &Before::default())
+    }
+
+    /// The same, after another chain. What becomes of `names` when it fails does not matter: a copy is given.
+    pub(super) fn build_after(
+        engine: &Engine,
+        source: ChainSource,
+        environment: &ChainEnvironment,
+        names: &mut FieldNames,
+        before: &Before<'_>,
+    ) -> Result<Self, Vec<FilterProblem>> {
         let environment = Arc::new(environment.clone());
+        let filters = source.filters.as_slice();
         let mut configured = Vec::with_capacity(filters.len());
         let (mut problems, mut warnings) = (Vec::new(), Vec::new());
-        for (number, (step, code)) in filters.iter().zip(load_all(engine, filters)).enumerate() {
+        for (number, (step, code)) in filters.iter().zip(load_all(engine, filters, &before.codes)).enumerate()
+        {
             let common = &step.common;
             let (decorations, doubtful) = Decorations::new(
                 &common.add_field,
@@ -163,15 +201,21 @@ impl ChainDefinition {
             check_grants(step, &code, &mut found);
             if let Some(filter) = configure(engine, step, code, decorations, &environment, names, &mut found)
             {
-                configured.push(Arc::new(filter));
+                configured.push(Arc::new(filter.after(step, before.chain)));
             }
         }
         if !problems.is_empty() {
             return Err(problems);
         }
         let mut branches = Vec::new();
-        let steps = build_steps(steps, names, &mut branches).into();
-        Ok(ChainDefinition { filters: configured, branches, steps, warnings })
+        let earlier = before.chain.map_or(&[][..], |chain| &chain.branches);
+        let steps = build_steps(&source.steps, names, earlier, &mut branches).into();
+        Ok(ChainDefinition { filters: configured, branches, steps, warnings, source })
+    }
+
+    /// What it was built of.
+    pub fn source(&self) -> &ChainSource {
+        &self.source
     }
 
     /// The filters, in the order of writing.
@@ -199,7 +243,7 @@ impl ChainDefinition {
     /// # Errors
     /// When a guest that could be configured before now cannot.
     pub fn start(&self) -> Result<Chain> {
-        Chain::start(&self.filters, self.steps.clone())
+        Chain::start(&self.filters, &self.steps)
     }
 }
 
@@ -209,13 +253,46 @@ impl ConfiguredFilter {
         self.code.digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The version that the component says it has. Starts an instance: not for a thread of the async runtime.
+    /// The version that the component says it has. Starts an instance when it is asked first: not for a thread of the async
+    /// runtime.
     ///
     /// # Errors
     /// When it does not start or breaks.
     pub fn version(&self) -> Result<String> {
+        Ok(self.manifest()?.version.clone())
+    }
+
+    /// The version of the state that it saves.
+    pub(super) fn state_version(&self) -> Result<u32> {
+        Ok(self.manifest()?.state_version)
+    }
+
+    fn manifest(&self) -> Result<&interface::Manifest> {
+        if let Some(manifest) = self.code.manifest.get() {
+            return Ok(manifest);
+        }
         let state = GuestState::for_description(self.engine.databases());
-        Ok(Instance::start(&self.code, state)?.describe(&self.code)?.version)
+        let manifest = Instance::start(&self.code, state)?.describe(&self.code)?;
+        Ok(self.code.manifest.get_or_init(|| manifest))
+    }
+
+    /// The same filter, with figures of its own: those of one worker, or of a trial that is not to be counted.
+    pub(super) fn with_own_counts(&self) -> Self {
+        ConfiguredFilter { counts: Arc::default(), ..self.clone() }
+    }
+
+    /// Goes on with what the filter of the same id in an earlier chain counted.
+    fn after(mut self, step: &FilterStep, chain: Option<&ChainDefinition>) -> Self {
+        let Some(chain) = chain else { return self };
+        let place = chain.filters.iter().position(|filter| filter.id == self.id);
+        let earlier = place.and_then(|place| chain.filters.get(place).zip(chain.source.filters.get(place)));
+        if let Some((filter, written)) = earlier {
+            self.counts = filter.counts.clone();
+            if self.code.digest == filter.code.digest && written.is_same_as(step) {
+                self.since = filter.since;
+            }
+        }
+        self
     }
 
     /// A new instance, configured as the others of this filter are.
@@ -271,11 +348,16 @@ impl Problems<'_> {
 }
 
 /// Loads the components of all steps, two at a time: compiling takes most of a start without a cache.
-fn load_all(engine: &Engine, steps: &[FilterStep]) -> Vec<Result<Arc<FilterCode>>> {
+fn load_all(
+    engine: &Engine,
+    steps: &[FilterStep],
+    loaded: &[Option<Arc<FilterCode>>],
+) -> Vec<Result<Arc<FilterCode>>> {
+    let given = |number: usize| loaded.get(number).cloned().flatten();
     let components: Vec<&Component> = steps.iter().map(|step| &step.component).collect();
     let mut distinct: Vec<&Component> = Vec::new();
-    for component in &components {
-        if !distinct.contains(component) {
+    for (number, component) in components.iter().enumerate() {
+        if given(number).is_none() && !distinct.contains(component) {
             distinct.push(component);
         }
     }
@@ -295,7 +377,9 @@ fn load_all(engine: &Engine, steps: &[FilterStep]) -> Vec<Result<Arc<FilterCode>
         loaded.extend(other.join().unwrap_or_default());
         loaded
     });
-    let codes = components.iter().map(|component| engine.load(component)).collect();
+    let code =
+        |(number, component): (usize, &&Component)| given(number).map_or_else(|| engine.load(component), Ok);
+    let codes = components.iter().enumerate().map(code).collect();
     drop(loaded);
     codes
 }
@@ -374,12 +458,14 @@ fn configure(
         everything: plan.reads_others || plan.writes_others,
         stateful: plan.stateful,
         counts,
-        plan,
+        version_counts: Arc::default(),
+        since: SystemTime::now(),
+        plan: Arc::new(plan),
         when: step.when.clone(),
         on_error: step.on_error,
         on_trap: step.on_trap,
         limits: step.limits,
-        decorations,
+        decorations: Arc::new(decorations),
         code,
         options,
         environment: environment.clone(),

@@ -42,6 +42,8 @@ pub enum Compilation {
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
+    /// A component and the code that it has for this engine, whatever its file has become.
+    instead: Option<Arc<(Component, Arc<FilterCode>)>>,
 }
 
 struct Shared {
@@ -93,7 +95,7 @@ impl Engine {
         start_clock(&wasmtime)?;
         let cache = cache.map(|folder| CodeCache::new(folder, &wasmtime));
         let shared = Shared { wasmtime, linker, cache, loaded: Mutex::default(), databases: Arc::default() };
-        Ok(Engine { shared: Arc::new(shared) })
+        Ok(Engine { shared: Arc::new(shared), instead: None })
     }
 
     /// The names of the filters that ship with Weir, in alphabetical order.
@@ -119,26 +121,41 @@ impl Engine {
         })
     }
 
+    /// The same engine, for which a component has this code.
+    pub(super) fn with_component(&self, component: Component, code: Arc<FilterCode>) -> Engine {
+        Engine { shared: self.shared.clone(), instead: Some(Arc::new((component, code))) }
+    }
+
     /// Compiles a component, or finds that it was compiled before.
     pub(super) fn load(&self, component: &Component) -> Result<Arc<FilterCode>> {
+        if let Some((_, code)) = self.instead.as_deref().filter(|(instead, _)| instead == component) {
+            return Ok(code.clone());
+        }
         match component {
             Component::BuiltIn(name) => match built_in::GUESTS.iter().find(|(known, _)| known == name) {
                 Some((_, packed)) => self.load_bytes(packed, built_in::unpack),
                 None => bail!(unknown_filter(name)),
             },
             Component::File(path) => {
-                let named = || path.display().to_string();
-                let length = path.metadata().with_context(named)?.len();
-                if length > LONGEST_COMPONENT {
-                    bail!(
-                        "{}: {length} bytes are too many for a filter (at most {LONGEST_COMPONENT})",
-                        named()
-                    );
-                }
-                let bytes = std::fs::read(path).with_context(named)?;
-                self.load_bytes(&bytes, |bytes| Ok(bytes.to_vec())).with_context(named)
+                let bytes = Engine::read_component(path)?;
+                self.load_read(&bytes).with_context(|| path.display().to_string())
             }
         }
+    }
+
+    /// The bytes of a component's file.
+    pub(super) fn read_component(path: &Path) -> Result<Vec<u8>> {
+        let named = || path.display().to_string();
+        let length = path.metadata().with_context(named)?.len();
+        if length > LONGEST_COMPONENT {
+            bail!("{}: {length} bytes are too many for a filter (at most {LONGEST_COMPONENT})", named());
+        }
+        std::fs::read(path).with_context(named)
+    }
+
+    /// Compiles what was read from a file, or finds that it was compiled before.
+    pub(super) fn load_read(&self, bytes: &[u8]) -> Result<Arc<FilterCode>> {
+        self.load_bytes(bytes, |bytes| Ok(bytes.to_vec()))
     }
 
     /// `module` makes the module of the bytes, which is only asked for when they are not loaded yet.

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use wasmtime::component::{ComponentExportIndex, Func};
 use wasmtime::{Store, Trap};
 
@@ -15,6 +15,9 @@ use super::interface::{Answer, Batch, Environment, Manifest, Plan, Problem};
 
 /// What one call may make the host allocate beyond the guest's memory limit, in bytes.
 const HOST_ALLOCATION_SLACK: usize = 16 << 20;
+
+/// The most bytes of one filter's state.
+pub(super) const LARGEST_STATE: usize = 16 << 20;
 
 /// An instance and its store.
 pub(super) struct Instance {
@@ -121,6 +124,40 @@ impl Instance {
         match called {
             Ok((answer,)) => Ok(answer),
             Err(error) => Err(explain(&self.store, &error)),
+        }
+    }
+
+    /// What the guest wants kept for the instance that takes its place.
+    pub(super) fn save(&mut self, code: &FilterCode) -> Result<Vec<u8>> {
+        let function = function(&mut self.store, &self.instance, &code.exports.save)?;
+        let typed = function.typed::<(), (Vec<u8>,)>(&self.store).map_err(other_interface)?;
+        self.limit_call();
+        let called = typed.call(&mut self.store, ());
+        let (state,) = called
+            .map_err(|error| anyhow!("the filter broke in save: {}", explain(&self.store, &error).message))?;
+        if state.len() > LARGEST_STATE {
+            bail!("the filter's state has {} bytes, at most {LARGEST_STATE} are kept", state.len());
+        }
+        Ok(state)
+    }
+
+    /// Gives the guest what another instance saved. The inner error is what it says against that; when it broke, it must not
+    /// be called again.
+    pub(super) fn restore(
+        &mut self,
+        code: &FilterCode,
+        version: u32,
+        state: &[u8],
+    ) -> Result<Result<(), String>> {
+        let function = function(&mut self.store, &self.instance, &code.exports.restore)?;
+        let typed =
+            function.typed::<(u32, &[u8]), (Result<(), String>,)>(&self.store).map_err(other_interface)?;
+        self.limit_call();
+        match typed.call(&mut self.store, (version, state)) {
+            Ok((answer,)) => Ok(answer),
+            Err(error) => {
+                Err(anyhow!("the filter broke in restore: {}", explain(&self.store, &error).message))
+            }
         }
     }
 

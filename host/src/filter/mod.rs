@@ -9,7 +9,7 @@
 //! The way of a batch through one filter: `encode` makes the columns that the guest's plan reads, `instance` calls the
 //! guest, `answer` checks every number of what it says, `apply` changes the batch. `chain` decides what becomes of rows
 //! that failed or that broke the guest. The chain is a tree: `branch` says which rows reach which filter. `run_case` tries a
-//! filter on events that are written down, `fuel` tells what filters cost, the same on every machine.
+//! filter on events that are written down, `swap` changes the chain of a pipeline that runs, `fuel` tells what filters cost, the same on every machine.
 
 mod addresses;
 mod answer;
@@ -20,6 +20,7 @@ mod chain;
 mod code_cache;
 mod component;
 mod counts;
+mod custom_section;
 mod definition;
 mod encode;
 mod engine;
@@ -33,11 +34,14 @@ mod patterns;
 mod places;
 mod plan;
 mod run_case;
+pub mod swap;
 
 pub use branch::ConfiguredBranch;
 pub use chain::{Chain, Processed};
 pub use counts::FilterCounts;
-pub use definition::{ChainDefinition, ChainEnvironment, Clock, ConfiguredFilter, FilterProblem, Randomness};
+pub use definition::{
+    ChainDefinition, ChainEnvironment, ChainSource, Clock, ConfiguredFilter, FilterProblem, Randomness,
+};
 pub use engine::{Compilation, Engine, Manifest};
 pub use fuel::measure_fuel;
 pub use passage::{Dropped, SetAside};

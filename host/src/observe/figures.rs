@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::input::{Figure, FigureKind};
+use crate::swapper::SwapFigures;
 
 /// A pipeline at one moment. Times are RFC 3339.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,8 @@ pub struct PipelineFigures {
     pub filters: Vec<FilterFigures>,
     /// The branches, in the order of writing.
     pub branches: Vec<FilterFigures>,
+    /// Changes of the filters since the process was started.
+    pub swaps: SwapFigures,
     /// The outputs.
     pub outputs: Vec<OutputFigures>,
     /// Events set aside, by place and reason.

@@ -13,6 +13,7 @@ pub fn write_metrics(pipelines: &[PipelineFigures]) -> String {
         let of_pipeline = [("pipeline", pipeline.pipeline.as_str())];
         add_events(&mut metrics, pipeline, &of_pipeline);
         add_ends(&mut metrics, pipeline, &of_pipeline);
+        add_swaps(&mut metrics, pipeline, &of_pipeline);
         for filter in pipeline.filters.iter().chain(&pipeline.branches) {
             add_filter(&mut metrics, filter, &[of_pipeline[0], ("filter", &filter.id)]);
         }
@@ -102,6 +103,21 @@ fn add_ends(metrics: &mut Metrics, pipeline: &PipelineFigures, labels: Labels<'_
         let help = "How long something has been waited for; `weir status` says why.";
         metrics.gauge("weir_waiting_seconds", help, &labels, wait.seconds);
     }
+}
+
+fn add_swaps(metrics: &mut Metrics, pipeline: &PipelineFigures, labels: Labels<'_>) {
+    let swaps = &pipeline.swaps;
+    for (name, help, count) in [
+        ("weir_swaps_total", "Versions of the filters that were put in place.", swaps.swaps),
+        ("weir_swaps_refused_total", "Changes of the filters that were refused.", swaps.refused),
+        ("weir_swap_returns_total", "Versions that were taken back by themselves.", swaps.returns),
+    ] {
+        metrics.counter(name, help, labels, count as f64);
+    }
+    let help = "Whether a change of the filters is under way (1).";
+    metrics.gauge("weir_swap_running", help, labels, if swaps.running.is_some() { 1.0 } else { 0.0 });
+    let help = "How long 99 of 100 batches waited at most that may have waited because of a swap.";
+    metrics.gauge("weir_swap_pause_99_seconds", help, labels, swaps.pause_99_seconds);
 }
 
 fn add_filter(metrics: &mut Metrics, filter: &FilterFigures, labels: Labels<'_>) {

@@ -5,7 +5,6 @@ mod figures;
 pub mod metrics;
 pub mod server;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -14,13 +13,14 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::assembly::Prepared;
-use crate::config::{Component, Secrets};
+use crate::config::{Component, FilterStep, Secrets};
 use crate::counts::{ByReason, LineCounts};
 use crate::filter::{ChainDefinition, FilterCounts};
 use crate::input::InputCounters;
 use crate::input::cloudwatch_logs::recorded::{self, Recorded, RecordedQuestion};
 use crate::output::Waiting;
 use crate::pipeline::Line;
+use crate::swapper::Swapper;
 
 pub use figures::{
     Events, FilterFigures, InputFigure, InputFigures, Left, OutputFigures, PipelineFigures, WaitFigures,
@@ -37,9 +37,9 @@ pub struct Observed {
     inputs: Vec<(String, &'static str)>,
     outputs: Vec<(String, &'static str)>,
     counters: OnceLock<Vec<(String, Arc<InputCounters>)>>,
+    /// The filters as they were at the start.
     chain: Arc<ChainDefinition>,
-    /// What each filter is, in the order of writing: `use` and version.
-    filters: Vec<(String, String)>,
+    swapper: OnceLock<Arc<Swapper>>,
     /// What is counted.
     pub counts: Arc<LineCounts>,
     /// What is waited for.
@@ -73,24 +73,9 @@ impl Stage {
 }
 
 impl Observed {
-    /// A pipeline that is about to be opened. `name` is its own among the pipelines of the process. Starts instances of
-    /// the filters: not for a thread of the async runtime.
+    /// A pipeline that is about to be opened. `name` is its own among the pipelines of the process.
     pub fn new(name: String, prepared: &Prepared) -> Self {
         let config = &prepared.config;
-        let uses: HashMap<&str, String> = config
-            .filters
-            .iter()
-            .map(|step| {
-                let used = match &step.component {
-                    Component::BuiltIn(name) => name.clone(),
-                    Component::File(path) => path.display().to_string(),
-                };
-                (step.id.as_str(), used)
-            })
-            .collect();
-        let described = prepared.chain.filters().iter().map(|filter| {
-            (uses.get(&*filter.id).cloned().unwrap_or_default(), filter.version().unwrap_or_default())
-        });
         let inputs = config.inputs.iter().map(|input| (input.name.clone(), input.options.source.type_name()));
         let outputs = config.outputs.iter().map(|output| (output.name.clone(), output.options.type_name()));
         Observed {
@@ -101,7 +86,7 @@ impl Observed {
             outputs: outputs.collect(),
             counters: OnceLock::new(),
             chain: prepared.chain.clone(),
-            filters: described.collect(),
+            swapper: OnceLock::new(),
             counts: Arc::default(),
             waiting: Arc::default(),
             secrets: config.secrets.clone(),
@@ -113,8 +98,9 @@ impl Observed {
         &self.name
     }
 
-    /// The pipeline is open: its inputs count from now on.
-    pub fn opened(&self, line: &Line) {
+    /// The pipeline is open: its inputs count from now on, and `swapper` changes its filters.
+    pub fn opened(&self, line: &Line, swapper: Arc<Swapper>) {
+        let _ = self.swapper.set(swapper);
         let counters = line.inputs.iter().map(|(name, input)| (name.clone(), input.counters()));
         // Only the first line counts; there is no second.
         let _ = self.counters.set(counters.collect());
@@ -155,6 +141,14 @@ impl Observed {
         }
     }
 
+    /// The filters that run now.
+    fn chain(&self) -> Arc<ChainDefinition> {
+        match self.swapper.get() {
+            Some(swapper) => swapper.chain().current().definition.clone(),
+            None => self.chain.clone(),
+        }
+    }
+
     /// All figures as they are now. May read the ledger: not for a thread of the async runtime.
     pub fn figures(&self) -> PipelineFigures {
         let line = self.counts.figures();
@@ -172,7 +166,8 @@ impl Observed {
             delivered: line.delivered.get(name).copied().unwrap_or(0),
             in_flight: line.at_outputs.get(name).copied().unwrap_or(0),
         });
-        let branches = self.chain.branches().iter();
+        let chain = self.chain();
+        let branches = chain.branches().iter();
         let branches = branches.map(|branch| self.filter(&branch.id, None, &branch.counts));
         PipelineFigures {
             pipeline: self.name.clone(),
@@ -201,8 +196,9 @@ impl Observed {
                 .iter()
                 .map(|(name, kind)| self.input(name, kind, line.read.get(name).copied().unwrap_or(0)))
                 .collect(),
-            filters: self.filters(),
+            filters: self.filters(&chain),
             branches: branches.collect(),
+            swaps: self.swapper.get().map(|swapper| swapper.figures()).unwrap_or_default(),
             outputs: outputs.collect(),
             dead_lettered: self.left(&line.dead_lettered),
             dropped: self.left(&line.dropped),
@@ -228,13 +224,14 @@ impl Observed {
         }
     }
 
-    fn filters(&self) -> Vec<FilterFigures> {
-        let described = self.chain.filters().iter().zip(&self.filters);
-        let figures = described.map(|(filter, (used, version))| FilterFigures {
-            used: used.clone(),
-            version: version.clone(),
+    fn filters(&self, chain: &ChainDefinition) -> Vec<FilterFigures> {
+        let described = chain.filters().iter().zip(&chain.source().filters);
+        let figures = described.map(|(filter, step)| FilterFigures {
+            used: used(step),
+            version: filter.version().unwrap_or_default(),
             digest: filter.digest(),
-            since: rfc3339(self.started),
+            // A filter was configured before its pipeline was begun.
+            since: rfc3339(filter.since.max(self.started)),
             ..self.filter(&filter.id, Some(()), &filter.counts)
         });
         figures.collect()
@@ -274,6 +271,14 @@ impl Observed {
             events: *events,
         });
         left.collect()
+    }
+}
+
+/// What a filter's step names as its component.
+fn used(step: &FilterStep) -> String {
+    match &step.component {
+        Component::BuiltIn(name) => name.clone(),
+        Component::File(path) => path.display().to_string(),
     }
 }
 

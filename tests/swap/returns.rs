@@ -1,0 +1,127 @@
+//! Versions that turn out bad on live events: the version before is back within a second of the first break, and every event
+//! comes out, marked by one of the two.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use weir::filter::ConfiguredFilter;
+use weir::swapper::SwapRequest;
+
+use crate::bench::{Bench, mark, under_load, version};
+
+/// Swaps to version 2 with these options and events going on; answers when the version before was back, counted from the
+/// swap.
+fn check(old: &str, new: &str, reason: &str, rows: usize) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = version(folder.path(), 1, None);
+    let filter = format!("[[filter]]\nuse = \"{}\"\nid = \"mark\"\n{old}\n", first.display());
+    let bench = Bench::new(folder.path(), "", &filter, 2);
+    let options = folder.path().join("options.toml");
+    std::fs::write(&options, new).expect("the folder can be written");
+    let request = SwapRequest {
+        filter: "mark".to_owned(),
+        component: version(folder.path(), 2, None).display().to_string(),
+        options: Some(options),
+        shadow: Some(0),
+        ..SwapRequest::default()
+    };
+    let before = bench.chain.current().number;
+    let mut took = Duration::ZERO;
+    let (events, _) = under_load(&bench, 2, rows, &["mark"], || {
+        // Enough events for a share of failures.
+        let patience = Instant::now();
+        while counted(&bench, |filter| &filter.version_counts.events_in) < 2000 {
+            assert!(patience.elapsed() < Duration::from_secs(60), "the load goes on");
+            std::thread::yield_now();
+        }
+        bench.swapper.swap(&request, &|_| {}).expect("nobody knows yet");
+        let started = Instant::now();
+        while bench.chain.current().number != before {
+            assert!(started.elapsed() < Duration::from_secs(20), "{reason}: it is not back");
+            std::thread::yield_now();
+        }
+        took = started.elapsed();
+    });
+    assert_eq!(bench.chain.swaps_and_returns(), (1, 1));
+    let last = bench.swapper.figures().last.expect("it went back");
+    assert_eq!(last.ended, "taken back");
+    assert!(last.text.contains(reason), "{reason}: {}", last.text);
+    let all = counted(&bench, |filter| &filter.counts.events_in);
+    assert_eq!(all, events, "{reason}: every event is counted once, whichever version it came out of");
+    println!("{reason}: back {took:?} after the swap; {events} events, none lost");
+    assert!(took < Duration::from_secs(1), "{reason}: back after {took:?}");
+    assert_eq!(bench.pass(1).check(&["mark"]), Ok(mark(1)));
+}
+
+fn counted(bench: &Bench, which: fn(&ConfiguredFilter) -> &AtomicU64) -> u64 {
+    which(&bench.chain.current().definition.filters()[0]).load(Ordering::Relaxed)
+}
+
+#[test]
+fn a_version_that_breaks_goes_back() {
+    let quick = "limits.deadline = \"100ms\"\n";
+    check("", "break_after = 0", "stopped itself", 32);
+    check("", "break_after = 1000", "stopped itself", 32);
+    check("", &format!("{quick}break_after = 0\nmisdeed = \"loop\""), "deadline", 32);
+    check("", &format!("{quick}break_after = 1000\nmisdeed = \"loop\""), "deadline", 32);
+    check(
+        "",
+        "break_after = 0\nmisdeed = \"loop\"\nlimits.deadline = \"100ms\"\non_trap = \"stop\"",
+        "deadline",
+        7,
+    );
+}
+
+#[test]
+fn a_version_that_fails_too_often_goes_back() {
+    check(
+        "",
+        "break_after = 0\nmisdeed = \"fail\"",
+        "fails on 100.0 % of its events, its version before on 0.0 %",
+        100,
+    );
+    check("", "break_after = 0\nmisdeed = \"fail\"\non_error = \"stop\"", "on_error = \"stop\"", 10);
+}
+
+#[test]
+fn a_counter_goes_back_with_its_count() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = version(folder.path(), 1, None);
+    let filter = format!("[[filter]]\nuse = \"{}\"\nid = \"mark\"\ncount = true\n", first.display());
+    let bench = Bench::new(folder.path(), "", &filter, 2);
+    let options = folder.path().join("options.toml");
+    std::fs::write(&options, "count = true\nbreak_after = 250").expect("the folder can be written");
+    let numbered = |out: &crate::bench::Out| {
+        for (row, event) in out.events.iter().enumerate() {
+            assert_eq!(event["number"], out.first + row as u64, "{event}");
+        }
+    };
+    for _ in 0..10 {
+        numbered(&bench.pass(10));
+    }
+    let request = SwapRequest {
+        filter: "mark".to_owned(),
+        component: version(folder.path(), 2, None).display().to_string(),
+        options: Some(options.clone()),
+        shadow: Some(0),
+        ..SwapRequest::default()
+    };
+    let outcome = bench.swapper.swap(&request, &|_| {}).expect("nobody knows yet");
+    assert_eq!(outcome.carried, ["mark"]);
+    let mut marks = Vec::new();
+    for _ in 0..30 {
+        let out = bench.pass(10);
+        numbered(&out);
+        marks.push(out.check(&["mark"]).expect("no event is lost"));
+    }
+    let mut expected = vec![mark(2); 15];
+    expected.resize(30, mark(1));
+    assert_eq!(marks, expected, "from the 251st event on it is version 1 again");
+    // A state that is not taken: all is as it was, the count too.
+    std::fs::write(&options, "count = true\nrefuse_state = true").expect("the folder can be written");
+    let error = bench.swapper.swap(&request, &|_| {}).expect_err("the state is not taken").to_string();
+    assert!(error.contains("it does not take the state of version 1: it was told to refuse"), "{error}");
+    let out = bench.pass(10);
+    numbered(&out);
+    assert_eq!(out.check(&["mark"]), Ok(mark(1)));
+}
