@@ -152,7 +152,7 @@ fn run_epoch(program: &Path, seed: u64, kills: usize, cache: &Path) -> Result<Ep
         let moment = Moment::choose(&mut choice);
         world.begin();
         let running = setting.start(&["run", &pipeline]);
-        if moment.end(running, &world)? {
+        if moment.end(running, &setting.folder().join("state"), &world)? {
             world.settle();
         }
         killed += usize::from(moment.is_kill());
@@ -221,6 +221,7 @@ fn name_of(moment: Moment) -> &'static str {
         Moment::Start(_) => "at the start",
         Moment::Question(..) => "between questions",
         Moment::Answer(..) => "after an answer",
+        Moment::Swap(..) => "in swaps",
         Moment::Drain(..) => "while draining",
         Moment::CleanStop(_) => "cleanly",
     }

@@ -121,6 +121,11 @@ impl Bench {
 
     /// One batch through the chain.
     pub(crate) fn pass(&self, rows: usize) -> Out {
+        self.pass_with(rows, None)
+    }
+
+    /// The same with another text in the first event's place.
+    pub(crate) fn pass_with(&self, rows: usize, first_message: Option<&str>) -> Out {
         let (first, assigned) = {
             let mut next = self.next.lock().expect("nobody panicked");
             let first = *next;
@@ -130,8 +135,9 @@ impl Bench {
         let mut batch = Batch::new(self.names.clone(), rows);
         for row in 0..rows {
             let cell = batch.text_cell(&(first + row as u64).to_string());
-            batch.column_mut(self.message)[row] = cell;
             batch.column_mut(self.own)[row] = cell;
+            let message = first_message.filter(|_| row == 0).map(|text| batch.text_cell(text));
+            batch.column_mut(self.message)[row] = message.unwrap_or(cell);
         }
         batch.set_identities((0..rows).map(|row| u128::from(first) + row as u128 + 1).collect());
         let processed = self.chain.process(assigned, batch).expect("the chain goes on");

@@ -180,3 +180,31 @@ fn without_traffic_the_last_batches_are_tried() {
     let error = bench.swapper.swap(&SwapRequest { options: Some(broken), ..request(4) }, &|_| {});
     assert!(error.expect_err("it breaks").to_string().contains("shadow run"));
 }
+
+#[test]
+fn names_of_fields_do_not_grow_without_bound() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = version(folder.path(), 1, None);
+    let bench = Bench::new(folder.path(), "", &filter_of(&first), 2);
+    let request = |from: usize| {
+        let options = folder.path().join("options.toml");
+        let fields: Vec<String> = (from..from + 3000).map(|number| format!("f{number} = 1")).collect();
+        std::fs::write(&options, format!("add_field = {{ {} }}", fields.join(", ")))
+            .expect("the folder can be written");
+        let component = first.display().to_string();
+        SwapRequest {
+            filter: "mark".to_owned(),
+            component,
+            options: Some(options),
+            shadow: Some(0),
+            ..SwapRequest::default()
+        }
+    };
+    for from in [0, 3000, 0, 3000] {
+        bench.swapper.swap(&request(from), &|_| {}).expect("there is room for these");
+        assert_eq!(bench.pass(2).events[1][format!("f{from}")], "1");
+    }
+    let error = bench.swapper.swap(&request(6000), &|_| {}).expect_err("these are too many").to_string();
+    assert!(error.contains("9001 names of fields, at most 8192 are possible (restart it"), "{error}");
+    assert_eq!(bench.pass(2).check(&["mark"]), Ok(mark(1)));
+}

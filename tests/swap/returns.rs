@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use weir::filter::ConfiguredFilter;
 use weir::swapper::SwapRequest;
 
-use crate::bench::{Bench, mark, under_load, version};
+use crate::bench::{Bench, GUESTS, mark, under_load, version};
 
 /// Swaps to version 2 with these options and events going on; answers when the version before was back, counted from the
 /// swap.
@@ -124,4 +124,28 @@ fn a_counter_goes_back_with_its_count() {
     let out = bench.pass(10);
     numbered(&out);
     assert_eq!(out.check(&["mark"]), Ok(mark(1)));
+}
+
+#[test]
+fn an_event_that_breaks_both_versions_takes_none_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = "do = \"break on the word poison\"\ngrants = [\"patterns\"]";
+    let hostile = GUESTS.hostile.display().to_string();
+    let filter = format!("[[filter]]\nuse = \"{hostile}\"\nid = \"touchy\"\n{options}\n");
+    let bench = Bench::new(folder.path(), "", &filter, 2);
+    let request = SwapRequest {
+        filter: "touchy".to_owned(),
+        component: hostile,
+        shadow: Some(0),
+        ..SwapRequest::default()
+    };
+    bench.swapper.swap(&request, &|_| {}).expect("it is what it was");
+    let number = bench.chain.current().number;
+    for _ in 0..3 {
+        let out = bench.pass_with(8, Some("poison"));
+        assert_eq!((out.events.len(), out.set_aside), (7, 1), "the culprit alone is set aside");
+    }
+    assert_eq!((bench.chain.current().number, bench.chain.swaps_and_returns()), (number, (1, 0)));
+    assert_eq!(counted(&bench, |filter| &filter.counts.events_in), 24);
+    assert_eq!(counted(&bench, |filter| &filter.counts.dead_lettered), 3);
 }
