@@ -1,5 +1,6 @@
 //! Builds the filters of `guest-filters` for WebAssembly and embeds them, so that the program is one file and never brings
-//! an older filter than its source says. Embeds the demo's address database too, made from `data/demo-networks.jsonl`.
+//! an older filter than its source says. Embeds the demo's address database too, made from `data/demo-networks.jsonl`, and what `weir new`
+//! writes.
 
 use std::env;
 use std::fmt::Write as _;
@@ -9,6 +10,8 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 
+#[path = "build/author.rs"]
+mod author;
 #[path = "build/guests.rs"]
 mod guests;
 #[path = "../tests/support/src/mmdb.rs"]
@@ -49,6 +52,9 @@ fn run() -> Result<(), String> {
     }
     table.push_str("];\n");
     write(&out.join("guests.rs"), table.as_bytes())?;
+    let files = serde_json::to_vec(&author::files(&workspace)?).map_err(|error| error.to_string())?;
+    let files = deflated(&files).map_err(|error| error.to_string())?;
+    write(&out.join("author.json.deflate"), &files)?;
     let networks = host.join(NETWORKS);
     let database = address_database(&networks).map_err(|error| format!("{}: {error}", networks.display()))?;
     write(&out.join("demo.mmdb"), &database)
@@ -56,9 +62,13 @@ fn run() -> Result<(), String> {
 
 /// Time zones and other tables are most of a filter, and pack to a third.
 fn pack(module: &Path, packed: &Path) -> std::io::Result<()> {
+    std::fs::write(packed, deflated(&std::fs::read(module)?)?)
+}
+
+fn deflated(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(&std::fs::read(module)?)?;
-    std::fs::write(packed, encoder.finish()?)
+    encoder.write_all(bytes)?;
+    encoder.finish()
 }
 
 fn address_database(networks: &Path) -> Result<Vec<u8>, String> {

@@ -2,6 +2,7 @@
 
 pub mod assembly;
 pub mod audit;
+pub mod author;
 pub mod config;
 pub mod control;
 pub mod counts;

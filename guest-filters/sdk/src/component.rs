@@ -90,7 +90,7 @@ pub fn problems_to_boundary(problems: Problems) -> Vec<wit::Problem> {
 }
 
 /// Makes a program the component of one filter. Only on wasm32: natively it is nothing, so filters can be tested and
-/// several of them linked into one program.
+/// several of them linked into one program. The crate's cases (`cases/*.toml`) go into the component with it.
 #[macro_export]
 macro_rules! export {
     ($filter:ty) => {
@@ -139,6 +139,7 @@ macro_rules! export {
             }
 
             $crate::boundary::export_world!(Exported with_types_in $crate::boundary);
+            $crate::embed_cases!();
         };
     };
 }

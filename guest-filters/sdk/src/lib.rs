@@ -42,6 +42,8 @@
 //! Built for `wasm32-unknown-unknown` it is a filter that a pipeline may `use`. In `configure` the filter says which
 //! fields it reads and writes; the host sends and takes nothing else. A text that was read may be cut up and its parts
 //! set: they are sent back as places, not copied. What a filter says of an event is an [`Outcome`] or a [`Failure`].
+//! What a filter takes from the pipeline file is best written as a struct ([`options!`]).
+//!
 //! [`Events`] is for filters that work on whole columns, [`addresses`] and [`patterns`] for those that need what is too
 //! big for a guest.
 
@@ -79,6 +81,7 @@ pub mod template;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod test;
 pub mod timestamp;
+pub mod typed_options;
 pub mod value;
 mod verdicts;
 mod work;
@@ -93,5 +96,10 @@ pub use options::{Environment, OptionDescription, OptionKind, Options};
 pub use plan::{Field, Plan};
 pub use problems::{Problem, Problems};
 pub use row_mask::RowMask;
+/// JSON as the SDK has it, for states and values.
+pub use serde_json;
 pub use template::Template;
+pub use typed_options::{OptionType, Tables};
 pub use value::Value;
+#[doc(hidden)]
+pub use weir_filter_macros::embed_cases;

@@ -19,8 +19,28 @@ pub struct OptionDescription {
     pub required: bool,
     /// What it does, Markdown.
     pub doc: &'static str,
-    /// How it is written, TOML.
+    /// How it is written, TOML. Where it is empty, the doc may end with it, as code.
     pub example: &'static str,
+}
+
+impl OptionDescription {
+    /// What it does and how it is written, an example at the end of the doc taken from it.
+    pub(crate) fn doc_and_example(&self) -> (&'static str, &'static str) {
+        let doc = self.doc.trim();
+        if !self.example.is_empty() {
+            return (doc, self.example);
+        }
+        let code = doc.strip_suffix('`').and_then(|rest| rest.rsplit_once('`'));
+        match code {
+            Some((doc, example)) if example.starts_with(self.name) => (doc.trim_end(), example),
+            _ => (doc, ""),
+        }
+    }
+
+    fn fix(&self) -> String {
+        let (_, example) = self.doc_and_example();
+        if example.is_empty() { String::new() } else { format!("for example: {example}") }
+    }
 }
 
 /// What an option takes.
@@ -113,18 +133,13 @@ impl Options {
         for description in descriptions {
             let set = written.get(description.name).filter(|value| !value.is_null());
             if set.is_none() && description.required {
-                problems.push(
-                    "",
-                    format!("the option {} is missing", description.name),
-                    format!("for example: {}", description.example),
-                );
+                problems.push("", format!("the option {} is missing", description.name), description.fix());
             }
             let default = description.default.and_then(|json| serde_json::from_str(json).ok());
             let value = match set.or(default.as_ref()) {
                 None => Coerced::Nothing,
                 Some(value) => coerce(description, value).unwrap_or_else(|message| {
-                    let fix = format!("for example: {}", description.example);
-                    problems.push(pointer(&[description.name]), message, fix);
+                    problems.push(pointer(&[description.name]), message, description.fix());
                     Coerced::Nothing
                 }),
             };

@@ -92,7 +92,12 @@ impl Plan {
     /// A mistake in it (an illegal field reference, a date pattern that is none) shows only when it is rendered, as in
     /// Logstash; [`Template::problem`] tells it at once.
     pub fn template(&mut self, text: &str) -> Template {
-        let mut template = Template::parse(text);
+        self.read_template(Template::parse(text))
+    }
+
+    /// Declares what a template refers to as read, as [`Plan::template`] does for a text: for a template that came from an
+    /// option ([`crate::options!`]).
+    pub fn read_template(&mut self, mut template: Template) -> Template {
         template.fields = template.references().iter().map(|reference| self.read_whole(reference)).collect();
         if template.needs_timestamp() {
             template.timestamp = Some(self.read(&FieldReference::from_fragments(["@timestamp"])));

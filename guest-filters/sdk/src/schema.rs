@@ -39,13 +39,15 @@ fn property(description: &OptionDescription) -> Value {
         OptionKind::Number => ("number", json!({"type": scalar_or_list(&["number", "string"])})),
     };
     if let Some(members) = schema.as_object_mut() {
-        members.insert("description".to_owned(), json!(description.doc));
+        let (doc, example) = description.doc_and_example();
+        let doc: Vec<&str> = doc.lines().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+        members.insert("description".to_owned(), json!(doc.join("\n")));
         members.insert("x-kind".to_owned(), json!(kind));
         if let Some(default) = description.default.and_then(|json| serde_json::from_str::<Value>(json).ok()) {
             members.insert("default".to_owned(), default);
         }
-        if !description.example.is_empty() {
-            members.insert("x-example".to_owned(), json!(description.example));
+        if !example.is_empty() {
+            members.insert("x-example".to_owned(), json!(example));
         }
     }
     schema

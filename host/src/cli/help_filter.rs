@@ -48,7 +48,8 @@ pub(super) fn run(options: &HelpFilterOptions) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn component(name: &str) -> Result<Component> {
+/// The component that a command line names: a path, or a built-in filter.
+pub(super) fn component(name: &str) -> Result<Component> {
     if name.contains('/') || name.ends_with(".wasm") {
         return Ok(Component::File(PathBuf::from(name)));
     }
@@ -63,15 +64,19 @@ fn component(name: &str) -> Result<Component> {
 }
 
 fn manifest_json(manifest: &Manifest) -> Json {
-    // A schema that is no JSON is shown as the text that it is.
-    let schema = serde_json::from_str(&manifest.options_schema);
     json!({
         "name": manifest.name,
         "version": manifest.version,
         "summary": manifest.summary,
-        "options": schema.unwrap_or_else(|_| Json::from(manifest.options_schema.as_str())),
+        "options": schema_json(manifest),
         "manual": manifest.manual,
     })
+}
+
+/// A filter's schema of its options; one that is no JSON is shown as the text that it is.
+pub(super) fn schema_json(manifest: &Manifest) -> Json {
+    let schema = serde_json::from_str(&manifest.options_schema);
+    schema.unwrap_or_else(|_| Json::from(manifest.options_schema.as_str()))
 }
 
 fn list(manifests: &[Manifest], color: bool) -> String {
@@ -88,6 +93,16 @@ fn list(manifests: &[Manifest], color: bool) -> String {
 fn page(manifest: &Manifest, width: usize, color: bool) -> String {
     let name = styled(&manifest.name, "1", color);
     let mut text = format!("{name} {}: {}\n", manifest.version, manifest.summary);
+    text.push_str(&options_text(manifest, width, color));
+    if !manifest.manual.is_empty() {
+        text.push_str(&format!("\n{}\n", manifest.manual.trim()));
+    }
+    text
+}
+
+/// A filter's options and those that every filter has, a paragraph; empty where its schema says nothing.
+pub(super) fn options_text(manifest: &Manifest, width: usize, color: bool) -> String {
+    let mut text = String::new();
     if let Ok(schema) = serde_json::from_str::<Json>(&manifest.options_schema)
         && let Some(properties) = schema.get("properties").and_then(Json::as_object)
     {
@@ -100,9 +115,6 @@ fn page(manifest: &Manifest, width: usize, color: bool) -> String {
             text.push_str(&option_text(name, option, required.contains(&name.as_str()), width, color));
         }
         text.push_str("\nEvery filter also takes id, when, on_error, on_trap, add_field, remove_field, add_tag, remove_tag,\nlimits and grants.\n");
-    }
-    if !manifest.manual.is_empty() {
-        text.push_str(&format!("\n{}\n", manifest.manual.trim()));
     }
     text
 }

@@ -2,11 +2,14 @@
 //! failed, 2 for a wrong command line or pipeline file. What commands do is left to the library.
 
 mod audit;
+mod build;
 mod check;
 mod demo;
 mod dlq;
 mod help_filter;
+mod inspect;
 mod logging;
+mod new;
 mod pipeline_files;
 mod run;
 mod status;
@@ -52,6 +55,9 @@ enum Command {
     Demo(demo::DemoOptions),
     Dlq(dlq::DlqOptions),
     HelpFilter(help_filter::HelpFilterOptions),
+    New(new::NewOptions),
+    Build(build::BuildOptions),
+    Inspect(inspect::InspectOptions),
 }
 
 /// How results are printed.
@@ -95,6 +101,9 @@ fn run(command: Command, secrets: &Secrets) -> Result<ExitCode> {
         Command::Demo(options) => demo::run(&options),
         Command::Dlq(options) => dlq::run(&options, secrets),
         Command::HelpFilter(options) => help_filter::run(&options),
+        Command::New(options) => new::run(&options),
+        Command::Build(options) => build::run(&options),
+        Command::Inspect(options) => inspect::run(&options),
     }
 }
 

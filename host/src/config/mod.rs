@@ -4,6 +4,7 @@
 
 mod branch;
 pub mod cases;
+mod embedded_cases;
 mod ends;
 mod filter;
 mod nearest;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 pub use branch::{Arm, Branch, Step};
+pub use embedded_cases::{CASES_SECTION, embedded_cases, with_cases};
 pub use ends::{InputConfig, OutputConfig, OutputOptions};
 pub use filter::{CommonOptions, Component, FilterStep, Limits, OnFailure, filter_from_json};
 pub use nearest::did_you_mean;

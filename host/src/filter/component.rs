@@ -1,6 +1,7 @@
 //! One component: what bytes are taken for one, what it may import and must export, and its compiled code. A plain module
 //! as `cargo build` makes it is wrapped here, so that a filter's author needs no other tool.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -68,20 +69,25 @@ impl FilterCode {
 }
 
 fn compile(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Component> {
-    let wrapped;
-    let bytes = match bytes {
+    Component::from_binary(engine, &to_component(engine, bytes)?)
+        .map_err(|error| anyhow!(error).context("this component is not valid"))
+}
+
+/// A component of what may be a plain module, as cargo makes it.
+///
+/// # Errors
+/// When it is no WebAssembly, or a module that was not made for Weir.
+pub(super) fn to_component<'b>(engine: &wasmtime::Engine, bytes: &'b [u8]) -> Result<Cow<'b, [u8]>> {
+    match bytes {
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {
             // The encoder takes what it is given for a module: it looks where a broken one says.
             wasmtime::Module::validate(engine, bytes)
                 .map_err(|error| anyhow!(error).context("this module is not valid"))?;
-            wrapped = wrap(bytes)?;
-            wrapped.as_slice()
+            wrap(bytes).map(Cow::Owned)
         }
-        [0, b'a', b's', b'm', ..] => bytes,
+        [0, b'a', b's', b'm', ..] => Ok(Cow::Borrowed(bytes)),
         _ => bail!("this is no WebAssembly: it does not begin with `\\0asm`"),
-    };
-    Component::from_binary(engine, bytes)
-        .map_err(|error| anyhow!(error).context("this component is not valid"))
+    }
 }
 
 /// Makes a component of a plain module that carries its interface in a custom section (wit-bindgen puts it there).
@@ -95,13 +101,32 @@ fn wrap(module: &[u8]) -> Result<Vec<u8>> {
     encoded.context("this plain module cannot be made a component; is `weir_filter::export!` missing?")
 }
 
+/// The interfaces that a component imports, those of types alone left out.
+pub(super) fn imported_interfaces(code: &FilterCode) -> Vec<String> {
+    let (component, engine) = (code.instance.component(), code.instance.engine());
+    let mut names = Vec::new();
+    for (name, import) in component.component_type().imports(engine) {
+        if !is_of_types(&import.ty, engine) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+fn is_of_types(import: &ComponentItem, engine: &wasmtime::Engine) -> bool {
+    match import {
+        ComponentItem::ComponentInstance(instance) => {
+            instance.exports(engine).all(|(_, export)| matches!(export.ty, ComponentItem::Type(_)))
+        }
+        _ => false,
+    }
+}
+
 /// Refuses what no filter may have, by name; answers what needs a grant.
 fn imported_kernels(engine: &wasmtime::Engine, component: &Component) -> Result<Vec<&'static str>> {
     let mut kernels = Vec::new();
     for (name, import) in component.component_type().imports(engine) {
-        if let ComponentItem::ComponentInstance(instance) = &import.ty
-            && instance.exports(engine).all(|(_, export)| matches!(export.ty, ComponentItem::Type(_)))
-        {
+        if is_of_types(&import.ty, engine) {
             continue;
         }
         let interface = name.split('@').next().unwrap_or_default();

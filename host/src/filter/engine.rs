@@ -1,6 +1,7 @@
 //! The engine: wasmtime as it is set for filters, the clock that ends calls, and the components that were loaded.
 //! What one component must be like is in `component`, where compiled code is kept in `code_cache`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -14,7 +15,7 @@ use wasmtime::{Config, OptLevel, RegallocAlgorithm, WasmFeatures};
 use super::addresses::Databases;
 use super::built_in;
 use super::code_cache::CodeCache;
-use super::component::FilterCode;
+use super::component::{FilterCode, to_component};
 use super::guest_state::GuestState;
 use super::host_functions;
 use super::instance::Instance;
@@ -131,15 +132,29 @@ impl Engine {
         if let Some((_, code)) = self.instead.as_deref().filter(|(instead, _)| instead == component) {
             return Ok(code.clone());
         }
+        let bytes = self.bytes(component)?;
+        match component {
+            Component::BuiltIn(_) => self.load_bytes(&bytes, built_in::unpack),
+            Component::File(path) => self.load_read(&bytes).with_context(|| path.display().to_string()),
+        }
+    }
+
+    /// A component of what may be a plain module, as cargo makes it.
+    ///
+    /// # Errors
+    /// When it is no WebAssembly, or a module that was not made for Weir.
+    pub fn to_component<'b>(&self, bytes: &'b [u8]) -> Result<Cow<'b, [u8]>> {
+        to_component(&self.shared.wasmtime, bytes)
+    }
+
+    /// What a component is loaded from: a file's bytes, or the packed ones of a filter that ships with Weir.
+    pub(super) fn bytes(&self, component: &Component) -> Result<Cow<'static, [u8]>> {
         match component {
             Component::BuiltIn(name) => match built_in::GUESTS.iter().find(|(known, _)| known == name) {
-                Some((_, packed)) => self.load_bytes(packed, built_in::unpack),
+                Some((_, packed)) => Ok(Cow::Borrowed(packed)),
                 None => bail!(unknown_filter(name)),
             },
-            Component::File(path) => {
-                let bytes = Engine::read_component(path)?;
-                self.load_read(&bytes).with_context(|| path.display().to_string())
-            }
+            Component::File(path) => Ok(Cow::Owned(Engine::read_component(path)?)),
         }
     }
 

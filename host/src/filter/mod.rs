@@ -9,7 +9,8 @@
 //! The way of a batch through one filter: `encode` makes the columns that the guest's plan reads, `instance` calls the
 //! guest, `answer` checks every number of what it says, `apply` changes the batch. `chain` decides what becomes of rows
 //! that failed or that broke the guest. The chain is a tree: `branch` says which rows reach which filter. `run_case` tries a
-//! filter on events that are written down, `swap` changes the chain of a pipeline that runs, `fuel` tells what filters cost, the same on every machine.
+//! filter on events that are written down, `inspect` says all that there is to say of a component, `swap` changes the chain of a
+//! pipeline that runs, `fuel` tells what filters cost, the same on every machine.
 
 mod addresses;
 mod answer;
@@ -20,13 +21,13 @@ mod chain;
 mod code_cache;
 mod component;
 mod counts;
-mod custom_section;
 mod definition;
 mod encode;
 mod engine;
 mod fuel;
 mod guest_state;
 mod host_functions;
+mod inspect;
 mod instance;
 mod interface;
 mod passage;
@@ -44,5 +45,6 @@ pub use definition::{
 };
 pub use engine::{Compilation, Engine, Manifest};
 pub use fuel::measure_fuel;
+pub use inspect::{Inspection, Planned};
 pub use passage::{Dropped, SetAside};
 pub use run_case::run_case;

@@ -61,8 +61,8 @@ fn check_option(option: &OptionDescription, text: &str, wrong: &mut Vec<String>)
     if !text.starts_with(&begin) {
         wrong.push(format!("{} does not begin with {begin:?}", option.name));
     }
-    let example = option.example.split_whitespace().collect::<Vec<_>>().join(" ");
-    if !text.contains(&format!("`{example}`")) {
+    let example = option.doc_and_example().1.split_whitespace().collect::<Vec<_>>().join(" ");
+    if !example.is_empty() && !text.contains(&format!("`{example}`")) {
         wrong.push(format!("{} does not show `{example}`", option.name));
     }
     if let OptionKind::Choice(choices) = option.kind {

@@ -8,16 +8,12 @@ use anyhow::{Context, Result, bail};
 
 use super::live::SwappableChain;
 use super::version::ChainVersion;
-use crate::config::Component;
 use crate::config::cases::{self, Case};
+use crate::config::{Component, embedded_cases};
 use crate::filter::component::FilterCode;
-use crate::filter::custom_section::custom_section;
 use crate::filter::definition::{Before, ChainDefinition, ChainEnvironment, ChainSource, FilterProblem};
 use crate::filter::engine::Engine;
 use crate::filter::run_case::run_case;
-
-/// Where a component carries its cases: a custom section that is a JSON object of files' names and texts.
-const CASES_SECTION: &str = "weir:cases";
 
 /// The most names of fields that a running pipeline may come to know; each batch has a place for a column of every one.
 const MOST_NAMES: usize = 8192;
@@ -27,7 +23,8 @@ const MOST_NAMES: usize = 8192;
 pub struct LoadedComponent {
     component: Component,
     code: Arc<FilterCode>,
-    cases: Option<Vec<u8>>,
+    /// The names and texts of the files of cases that it carries.
+    cases: Vec<(String, String)>,
 }
 
 /// Where a candidate's cases come from.
@@ -55,12 +52,12 @@ impl Engine {
     /// When it cannot be read, is no component, or is one of another world.
     pub fn load_candidate(&self, component: &Component) -> Result<LoadedComponent> {
         let (code, cases) = match component {
-            Component::BuiltIn(_) => (self.load(component)?, None),
+            Component::BuiltIn(_) => (self.load(component)?, Vec::new()),
             Component::File(path) => {
                 let named = || path.display().to_string();
                 let bytes = Engine::read_component(path)?;
                 let code = self.load_read(&bytes).with_context(named)?;
-                (code, custom_section(&bytes, CASES_SECTION).map(<[u8]>::to_vec))
+                (code, embedded_cases(&bytes).with_context(named)?)
             }
         };
         Ok(LoadedComponent { component: component.clone(), code, cases })
@@ -77,12 +74,12 @@ impl LoadedComponent {
     pub fn of(version: &ChainVersion, filter: usize) -> Option<Self> {
         let component = version.definition.source().filters.get(filter)?.component.clone();
         let code = version.definition.filters().get(filter)?.code.clone();
-        Some(LoadedComponent { component, code, cases: None })
+        Some(LoadedComponent { component, code, cases: Vec::new() })
     }
 
     /// Whether it carries cases.
     pub fn has_cases(&self) -> bool {
-        self.cases.is_some()
+        !self.cases.is_empty()
     }
 
     /// The SHA-256 of its bytes, in hexadecimal digits.
@@ -100,7 +97,7 @@ impl LoadedComponent {
         let mut failures = Vec::new();
         let files = match from {
             CandidateCases::Folder(folder) => files_of(folder)?,
-            CandidateCases::Embedded => embedded(self.cases.as_deref(), folder)?,
+            CandidateCases::Embedded => embedded(&self.cases, folder)?,
         };
         let mut count = 0;
         for (file, folder, cases) in files {
@@ -140,13 +137,10 @@ fn files_of(folder: &Path) -> Result<Vec<CasesOfFile>> {
     Ok(files)
 }
 
-fn embedded(section: Option<&[u8]>, folder: &Path) -> Result<Vec<CasesOfFile>> {
-    let Some(section) = section else { return Ok(Vec::new()) };
-    let texts: std::collections::BTreeMap<String, String> = serde_json::from_slice(section)
-        .with_context(|| format!("the section {CASES_SECTION} is no JSON object of texts"))?;
-    let files = texts.into_iter().map(|(name, text)| {
-        let cases = cases_of(Path::new(&name), text)?;
-        Ok((name, folder.to_path_buf(), cases))
+fn embedded(cases: &[(String, String)], folder: &Path) -> Result<Vec<CasesOfFile>> {
+    let files = cases.iter().map(|(name, text)| {
+        let cases = cases_of(Path::new(name), text.clone())?;
+        Ok((name.clone(), folder.to_path_buf(), cases))
     });
     files.collect()
 }
