@@ -68,8 +68,11 @@ fn read_path(section: &mut Section) -> Vec<String> {
     let directory = glob::Pattern::escape(&section.directory().to_string_lossy());
     let mut path = Vec::new();
     for (number, pattern) in section.required_texts("path").into_iter().enumerate() {
-        let from_root =
-            if pattern.starts_with('/') { pattern.clone() } else { format!("{directory}/{pattern}") };
+        let from_root = if pattern.starts_with('/') || directory.is_empty() {
+            pattern.clone()
+        } else {
+            format!("{directory}/{pattern}")
+        };
         match glob::Pattern::new(&from_root) {
             Ok(_) => path.push(from_root),
             Err(error) => section.element_problem(
