@@ -16,7 +16,10 @@ fn sources(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
         let path = entry.expect("the folder can be read").path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if path.is_dir() {
-            if !matches!(name.as_str(), "target" | ".git" | "lib" | "classes" | "venv" | "run" | "jre21") {
+            if !matches!(
+                name.as_str(),
+                "target" | ".git" | "lib" | "classes" | "venv" | "node_modules" | "run" | "jre21"
+            ) {
                 sources(&path, ending, found);
             }
         } else if name.ends_with(ending) {
