@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: crash-test crash-test-faults demo fault-test fuel model properties real-servers-test soak swap-test test wasm-target
+.PHONY: crash-test crash-test-faults demo fault-test fuel fuzz model properties real-servers-test soak swap-test test wasm-target
 
 # A workspace of its own, with optimisation.
 MODEL := cargo test --manifest-path tests/model/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}/model"
@@ -30,6 +30,11 @@ fuel: wasm-target
 properties: wasm-target
 	WEIR_PROPERTY_PAIRS="$(or $(N),1000000)" WEIR_PROPERTY_SEED="$(or $(SEED),$$(date +%s%N))" CARGO_PROFILE_DEV_OPT_LEVEL=2 \
 		cargo test -p weir --test properties -- --nocapture
+
+# Fuzzes the host for SECONDS a target, with cargo-fuzz and nightly: RELIABILITY.md says what is tried. TARGET=… for one only.
+# `make test` runs the inputs that are kept.
+fuzz:
+	tests/fuzz/run.sh "$(or $(SECONDS),1800)" $(TARGET)
 
 # Kills the binary N times and counts what was lost, doubled or altered: tests/crash/README.md.
 crash-test: wasm-target

@@ -8,6 +8,9 @@ pub mod control;
 pub mod counts;
 pub mod event;
 pub mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod input;
 pub mod ledger;
 pub mod observe;

@@ -2,6 +2,7 @@
 //! is; a text that does not have that form stays as it is.
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::Path;
 
 use super::secrets::Secrets;
@@ -108,11 +109,12 @@ fn reference(text: &str) -> Option<(&str, Option<&str>, usize)> {
 }
 
 fn read_file(path: &Path) -> std::io::Result<String> {
-    let length = std::fs::metadata(path)?.len();
-    if length > FILE_LIMIT {
+    // Not by its length: that of a device is 0, however much comes out of it.
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(FILE_LIMIT + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_LIMIT {
         return Err(std::io::Error::other(format!("it is larger than {FILE_LIMIT} bytes")));
     }
-    let mut text = std::fs::read_to_string(path)?;
     // Editors and `echo` end a file with a line feed that is no part of the value.
     while text.ends_with(['\n', '\r']) {
         text.pop();
@@ -141,6 +143,11 @@ mod tests {
         check("${NONE}", "", 1);
         check("$1 ${1} ${} ${a b} ${A", "$1 ${1} ${} ${a b} ${A", 0);
         check("${file:/no/such/file}", "", 1);
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_not_read_for_ever() {
+        check("${file:/dev/zero}", "", 1);
     }
 
     #[test]

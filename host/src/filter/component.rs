@@ -1,5 +1,5 @@
-//! One component: what bytes are taken for one, what it may import and must export, and its compiled code. A plain module
-//! as `cargo build` makes it is wrapped here, so that a filter's author needs no other tool.
+//! One component: what bytes are taken for one, what it may import and must export, and its compiled code. Making one
+//! of a plain module is left to `plain_module`.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -11,9 +11,10 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 use super::code_cache::CodeCache;
 use super::guest_state::GuestState;
 use super::interface::Manifest;
+use super::plain_module;
 
 /// The interface that makes a component a filter.
-const FILTER: &str = "weir:filter/filter@0.1.0";
+pub(super) const FILTER: &str = "weir:filter/filter@0.1.0";
 
 /// Interfaces that need a grant, and the grant's name.
 const KERNELS: [(&str, &str); 2] =
@@ -82,23 +83,12 @@ pub(super) fn to_component<'b>(engine: &wasmtime::Engine, bytes: &'b [u8]) -> Re
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {
             // The encoder takes what it is given for a module: it looks where a broken one says.
             wasmtime::Module::validate(engine, bytes)
-                .map_err(|error| anyhow!(error).context("this module is not valid"))?;
-            wrap(bytes).map(Cow::Owned)
+                .map_err(|error| anyhow!(error).context("this plain module is not valid"))?;
+            plain_module::wrap(bytes).map(Cow::Owned)
         }
         [0, b'a', b's', b'm', ..] => Ok(Cow::Borrowed(bytes)),
         _ => bail!("this is no WebAssembly: it does not begin with `\\0asm`"),
     }
-}
-
-/// Makes a component of a plain module that carries its interface in a custom section (wit-bindgen puts it there).
-fn wrap(module: &[u8]) -> Result<Vec<u8>> {
-    let encode = || {
-        let encoder = wit_component::ComponentEncoder::default().validate(true).module(module);
-        encoder.and_then(|mut encoder| encoder.encode()).map_err(|error| anyhow!("{error:#}"))
-    };
-    // What a module says of its interface is not looked at by any validation, and the encoder may not expect it.
-    let encoded = std::panic::catch_unwind(encode).unwrap_or_else(|_| bail!("its interface cannot be read"));
-    encoded.context("this plain module cannot be made a component; is `weir_filter::export!` missing?")
 }
 
 /// The interfaces that a component imports, those of types alone left out.
@@ -129,22 +119,30 @@ fn imported_kernels(engine: &wasmtime::Engine, component: &Component) -> Result<
         if is_of_types(&import.ty, engine) {
             continue;
         }
-        let interface = name.split('@').next().unwrap_or_default();
-        if interface == "weir:filter/host" {
-            continue;
-        }
-        match KERNELS.iter().find(|(kernel, _)| *kernel == interface) {
-            Some((_, grant)) => kernels.push(*grant),
-            None if interface.starts_with("weir:filter/") => {
-                bail!("it imports {name}, which this version of Weir does not have")
-            }
-            None => bail!(
-                "it imports {name}, and a filter may have nothing but Weir's own interfaces (no files, no network, no \
-                 clock); build it for wasm32-unknown-unknown, or with stubs for WASI"
-            ),
-        }
+        kernels.extend(needed_kernel(name)?);
     }
     Ok(kernels)
+}
+
+/// The kernel that an imported interface is, by its grant's name; `None` for the interface that all filters have.
+///
+/// # Errors
+/// When no filter may have it.
+pub(super) fn needed_kernel(name: &str) -> Result<Option<&'static str>> {
+    let interface = name.split('@').next().unwrap_or_default();
+    if interface == "weir:filter/host" {
+        return Ok(None);
+    }
+    match KERNELS.iter().find(|(kernel, _)| *kernel == interface) {
+        Some((_, grant)) => Ok(Some(grant)),
+        None if interface.starts_with("weir:filter/") => {
+            bail!("it imports {name}, which this version of Weir does not have")
+        }
+        None => bail!(
+            "it imports {name}, and a filter may have nothing but Weir's own interfaces (no files, no network, no \
+             clock); build it for wasm32-unknown-unknown, or with stubs for WASI"
+        ),
+    }
 }
 
 impl Exports {

@@ -110,8 +110,19 @@ impl Engine {
     /// When it cannot be loaded (no such file, no WebAssembly, no component, another world) or breaks.
     pub fn describe(&self, component: &Component) -> Result<Manifest> {
         let code = self.load(component)?;
+        self.describe_code(&code)
+    }
+
+    /// The same of a component's bytes.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn describe_bytes(&self, bytes: &[u8]) -> Result<Manifest> {
+        let code = self.load_bytes(bytes, |bytes| Ok(bytes.to_vec()))?;
+        self.describe_code(&code)
+    }
+
+    fn describe_code(&self, code: &FilterCode) -> Result<Manifest> {
         let state = GuestState::for_description(&self.shared.databases);
-        let manifest = Instance::start(&code, state)?.describe(&code)?;
+        let manifest = Instance::start(code, state)?.describe(code)?;
         Ok(Manifest {
             name: manifest.name,
             version: manifest.version,

@@ -104,7 +104,7 @@ pub(super) struct Batch<'a> {
 #[derive(ComponentType, Lift, Clone, Copy, Debug, PartialEq, Eq)]
 #[component(enum)]
 #[repr(u8)]
-#[expect(dead_code, reason = "guests make them")]
+#[cfg_attr(not(any(test, feature = "fuzzing")), expect(dead_code, reason = "guests make them"))]
 pub(super) enum Outcome {
     #[component(name = "matched")]
     Matched,
@@ -139,7 +139,7 @@ pub(super) struct Answer {
 #[derive(ComponentType, Lift, Clone, Copy, Debug, PartialEq, Eq)]
 #[component(enum)]
 #[repr(u8)]
-#[cfg_attr(not(test), expect(dead_code, reason = "guests make them"))]
+#[cfg_attr(not(any(test, feature = "fuzzing")), expect(dead_code, reason = "guests make them"))]
 pub(super) enum Extent {
     #[component(name = "one")]
     One,

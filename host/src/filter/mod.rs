@@ -25,6 +25,8 @@ mod definition;
 mod encode;
 mod engine;
 mod fuel;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod guest_state;
 mod host_functions;
 mod inspect;
@@ -33,6 +35,7 @@ mod interface;
 mod passage;
 mod patterns;
 mod places;
+mod plain_module;
 mod plan;
 mod run_case;
 pub mod swap;

@@ -29,7 +29,7 @@ impl KernelTexts {
 
     /// Adds texts that lie one after the other, and answers where the first begins, or `None` if there is no room. `ascii`
     /// says that all of them are ASCII.
-    pub(super) fn add(&mut self, texts: &[Arc<String>], ascii: bool) -> Option<u32> {
+    pub(in super::super) fn add(&mut self, texts: &[Arc<String>], ascii: bool) -> Option<u32> {
         let first = self.length;
         for text in texts {
             debug_assert!(!ascii || text.is_ascii());
