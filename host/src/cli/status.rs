@@ -284,6 +284,7 @@ fn write_table(page: &mut String, heads: &[&str], rows: Vec<Vec<String>>, color:
 #[cfg(test)]
 mod tests {
     use weir::observe::{Events, InputFigure, OutputFigures, WaitFigures};
+    use weir::swapper::{LastSwap, SwapFigures};
 
     use super::*;
 
@@ -318,6 +319,19 @@ mod tests {
                 in_flight: 5,
                 ..Default::default()
             }],
+            swaps: SwapFigures {
+                swaps: 2,
+                returns: 1,
+                running: Some("filter date: running its cases".to_owned()),
+                last: Some(LastSwap {
+                    time: "2026-01-02T03:05:00Z".to_owned(),
+                    ended: "taken back".to_owned(),
+                    text: "filter date broke: it did not finish within its deadline".to_owned(),
+                }),
+                pause_99_seconds: 0.000_164,
+                can_go_back: true,
+                ..SwapFigures::default()
+            },
             events: Events { read: 12, delivered: 7, in_flight: 5, balanced: true, ..Events::default() },
             ..PipelineFigures::default()
         };
@@ -326,6 +340,9 @@ mod tests {
             "route53: running since 2026-01-02T03:04:05Z (2.0 h), weir ",
             "elasticsearch waits since 2026-01-02T03:05:00Z (31.0 s): the index is read-only\n",
             "logs   cloudwatch_logs    12  25.0 h\n",
+            "a change of the filters is under way: filter date: running its cases\n",
+            "the last change of the filters was taken back at 2026-01-02T03:05:00Z: filter date broke: it did not finish within its deadline\n",
+            "2 put in place, 0 refused, 1 taken back; 99 of 100 batches waited 164 µs for it at most; `weir swap --back` goes back\n",
             "12 read + 0 added + 0 copied = 7 delivered + 0 set aside + 0 dropped + 5 in flight\n",
         ] {
             assert!(page.contains(text), "{text:?} is not in\n{page}");

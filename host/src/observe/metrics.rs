@@ -197,6 +197,7 @@ impl Metrics {
 mod tests {
     use super::*;
     use crate::observe::figures::{InputFigure, InputFigures, Left, OutputFigures, WaitFigures};
+    use crate::swapper::SwapFigures;
 
     #[test]
     fn families_stand_together_and_labels_are_escaped() {
@@ -220,6 +221,12 @@ mod tests {
                 ..InputFigures::default()
             }],
             waiting: vec![WaitFigures { what: "out".to_owned(), seconds: 3.0, ..WaitFigures::default() }],
+            swaps: SwapFigures {
+                swaps: 3,
+                running: Some("filter date: running its cases".to_owned()),
+                pause_99_seconds: 0.0005,
+                ..SwapFigures::default()
+            },
             filters: vec![FilterFigures { id: "date".to_owned(), seconds: 0.25, ..FilterFigures::default() }],
             ..PipelineFigures::default()
         };
@@ -231,6 +238,9 @@ mod tests {
             "# HELP weir_lag_seconds How far.\n# TYPE weir_lag_seconds gauge\n\
              weir_lag_seconds{pipeline=\"one\",input=\"in\",log_group=\"/aws/x\"} 1.5\n",
             "weir_waiting_seconds{pipeline=\"one\",what=\"out\"} 3\n",
+            "weir_swaps_total{pipeline=\"one\"} 3\n",
+            "weir_swap_running{pipeline=\"one\"} 1\n",
+            "weir_swap_pause_99_seconds{pipeline=\"two\"} 0.0005\n",
             "weir_filter_seconds_total{pipeline=\"two\",filter=\"date\"} 0.25\n",
         ] {
             assert!(text.contains(line), "{line}\nis not in\n{text}");
