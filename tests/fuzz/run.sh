@@ -32,8 +32,8 @@ for target in "${targets[@]}"; do
   if [ ${#files[@]} -gt 0 ]; then
     for file in "${files[@]}"; do cp "$file" "$inputs/$(sha1sum < "$file" | cut -c1-40)"; done
     # Their words are the dictionary: no key can be missing there.
-    cat "${files[@]}" | grep -oE '[a-z_.]{3,}|"[^"\\]{1,20}"|\[\[?[a-z.]+\]\]?' | LC_ALL=C sort -u \
-      | sed 's/"//g; s/.*/"&"/' | grep -v '^""$' > "$dictionary"
+    cat "${files[@]}" | LC_ALL=C grep -aoE '[a-z_.]{3,}|"[^"\\]{1,20}"|\[\[?[a-z.]+\]\]?' | LC_ALL=C sort -u \
+      | LC_ALL=C sed 's/"//g; s/.*/"&"/' | LC_ALL=C grep -avE '^""$|[^ -~]' > "$dictionary"
     options+=(-dict="$dictionary")
   elif [ -e "$target.dict" ]; then
     options+=(-dict="$target.dict")
