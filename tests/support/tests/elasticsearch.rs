@@ -57,8 +57,12 @@ async fn documents_are_kept_by_id_with_their_version() {
     assert_eq!(documents["i"]["b"].json(), json!({"n": 2, "m": {"x": 1}}));
     assert_eq!(documents["i"]["b"].version, 3);
     assert_eq!(fake.count(), 2);
-    let count = reqwest::get(format!("{}/i,j*/_count", fake.url())).await.unwrap();
-    assert_eq!(json(count).await["count"], 2);
+    let count = || async {
+        json(reqwest::get(format!("{}/i,j*/_count", fake.url())).await.unwrap()).await["count"].clone()
+    };
+    assert_eq!(count().await, 0, "a search sees what was refreshed");
+    Client::new().post(format!("{}/_refresh", fake.url())).send().await.unwrap();
+    assert_eq!(count().await, 2);
     for bad in ["", "{}", "{\"index\":{}}", "{\"other\":{}}\n{}\n", "{\"index\":{\"_index\":\"i\"}}\n"] {
         assert_eq!(bulk(&fake, bad).await.unwrap().status(), StatusCode::BAD_REQUEST, "{bad:?}");
     }
