@@ -63,15 +63,17 @@
 //! * The exponent of a number that is converted is at most 10,000: `1e10001` is no number here.
 //! * Texts of lists and maps are those of Ruby 3.4.
 
+mod columns;
 mod convert;
 mod pattern;
 mod scan;
 
 use weir_filter::{
-    Event, Failure, Field, FieldReference, Filter, OptionDescription, OptionKind, Options, Outcome, Plan,
-    Problems, RowMask, Value, java_text, options, ruby_text,
+    Event, Events, Failure, Field, FieldReference, Filter, OptionDescription, OptionKind, Options, Outcome,
+    Plan, Problems, RowMask, Value, java_text, options, ruby_text,
 };
 
+use columns::Cutter;
 use convert::Conversion;
 use pattern::{Kind, Pattern};
 
@@ -92,6 +94,8 @@ struct Mapping {
     /// The field, or what is wrong with its name: an error of every event, as in Logstash.
     source: Result<Field, Failure>,
     pattern: Pattern,
+    /// Cuts up whole columns; none if the mapping is not a usual one.
+    cutter: Option<Cutter>,
     /// What is stored, in the order in which it is.
     stored: Vec<Stored>,
     /// What is wrong with the name of the part after those.
@@ -200,6 +204,18 @@ impl Filter for Dissect {
         };
         mapping.dissect(event, &mut self.places, &mut self.given_up)
     }
+
+    fn filter_batch(&mut self, step: u32, events: &mut Events<'_>) {
+        let mapping = self.mappings.get(step as usize);
+        if step == 0 {
+            self.given_up = RowMask::none(events.len());
+        }
+        let cut = match mapping.and_then(|mapping| mapping.cutter.as_ref()) {
+            Some(cutter) if self.given_up.is_empty() => cutter.run(events),
+            _ => return events.for_each(|event| self.filter_step(step, event)),
+        };
+        events.for_each_other(&cut, |event| self.filter_step(step, event));
+    }
 }
 
 weir_filter::export!(Dissect);
@@ -244,10 +260,19 @@ impl Mapping {
                 .position(|(other, each)| other != index && each.name == part.name);
             stored.push(Stored { part: index, field, what: part.kind, joiner: joiner.to_owned(), namesake });
         }
+        let source_field =
+            FieldReference::parse(source).map(|reference| plan.read_whole(&reference)).map_err(Failure::new);
+        let cutter = match (&source_field, &illegal) {
+            (Ok(source), None) => {
+                let stored: Vec<(usize, Field)> =
+                    stored.iter().map(|stored| (stored.part, stored.field)).collect();
+                Cutter::new(*source, &pattern, &stored)
+            }
+            _ => None,
+        };
         Ok(Mapping {
-            source: FieldReference::parse(source)
-                .map(|reference| plan.read_whole(&reference))
-                .map_err(Failure::new),
+            source: source_field,
+            cutter,
             stored,
             illegal,
             empty: Failure::new(format!("{source} is empty")),

@@ -90,7 +90,9 @@ impl Pattern {
                 places.push((left, text.len()));
                 return true;
             };
-            let Some(end) = scan::find(text, left, next.delimiter.as_bytes()) else { return false };
+            let Some(end) = scan::find(text, left, text.len(), next.delimiter.as_bytes()) else {
+                return false;
+            };
             places.push((left, end));
             // As in Logstash, a delimiter at the very beginning is not stepped over.
             if end > 0 {

@@ -84,6 +84,29 @@ impl From<wit::Environment> for Environment {
     }
 }
 
+/// The text of a batch. Mostly it is ASCII, which a look at many bytes at once tells.
+///
+/// # Panics
+/// If it is not UTF-8, which no host sends.
+pub fn text_of(bytes: Vec<u8>) -> String {
+    if is_ascii(&bytes) {
+        // SAFETY: no byte has its highest bit, and such bytes are UTF-8 whatever they are.
+        return unsafe { String::from_utf8_unchecked(bytes) };
+    }
+    String::from_utf8(bytes).expect("the host sends UTF-8")
+}
+
+/// What `[u8]::is_ascii` says, in vectors: a look at the text of a batch is felt in small filters.
+fn is_ascii(bytes: &[u8]) -> bool {
+    let (blocks, rest) = bytes.as_chunks::<256>();
+    for block in blocks {
+        if block.iter().fold(0, |all, byte| all | byte) >= 0x80 {
+            return false;
+        }
+    }
+    rest.is_ascii()
+}
+
 /// Problems as they cross the boundary.
 pub fn problems_to_boundary(problems: Problems) -> Vec<wit::Problem> {
     problems.into_boundary()
@@ -125,7 +148,7 @@ macro_rules! export {
                 }
 
                 fn process(step: u32, mut events: columns::Batch) -> columns::Answer {
-                    let text = String::from_utf8(::std::mem::take(&mut events.text)).expect("the host sends UTF-8");
+                    let text = $crate::component::text_of(::std::mem::take(&mut events.text));
                     running(|running| running.process(step, &text, &events))
                 }
 
@@ -142,4 +165,23 @@ macro_rules! export {
             $crate::embed_cases!();
         };
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_byte_beyond_ascii_is_seen_anywhere() {
+        for length in [0, 1, 255, 256, 257, 600] {
+            let mut bytes = vec![b'a'; length];
+            assert!(is_ascii(&bytes), "{length}");
+            for place in 0..length {
+                bytes[place] = 0x80;
+                assert!(!is_ascii(&bytes), "{place} of {length}");
+                bytes[place] = 0x7f;
+            }
+        }
+        assert_eq!(text_of("é".repeat(200).into_bytes()), "é".repeat(200));
+    }
 }

@@ -2,11 +2,12 @@
 
 use crate::boundary::columns::{Column, Texts};
 use crate::event::Event;
+use crate::fields::Guard;
 use crate::filter::{Failure, Outcome};
 use crate::incoming::{Incoming, NO_VALUE};
 use crate::outgoing::placed_in;
 use crate::plan::Field;
-use crate::row_mask::{RowMask, clear_bit};
+use crate::row_mask::RowMask;
 use crate::scratch::Scratch;
 use crate::value::Value;
 use crate::work::Work;
@@ -48,11 +49,37 @@ impl<'b> Events<'b> {
         }
     }
 
+    /// The text of a row of [`Events::texts`], if it has one.
+    #[inline]
+    pub fn text_at(&self, texts: &Texts, row: usize) -> Option<&'b str> {
+        self.incoming.text_at(texts, row)
+    }
+
     /// Does the work row by row; what `work` answers is what became of the row.
     #[inline]
     pub fn for_each(&mut self, mut work: impl FnMut(&mut Event<'_>) -> Result<Outcome, Failure>) {
         for row in 0..self.incoming.rows {
             let result = self.event(row, &mut work);
+            self.work.settle(row, result);
+        }
+    }
+
+    /// Says of the rows of `done` that the filter did its work, and does it on all others row by row: for filters that work
+    /// by column where a batch is as usual, and look at the rows that are not.
+    #[inline]
+    pub fn for_each_other(
+        &mut self,
+        done: &RowMask,
+        mut work: impl FnMut(&mut Event<'_>) -> Result<Outcome, Failure>,
+    ) {
+        if done.count() == self.incoming.rows {
+            return self.matched(done);
+        }
+        for row in 0..self.incoming.rows {
+            let result = match done.contains(row) {
+                true => Ok(Outcome::Matched),
+                false => self.event(row, &mut work),
+            };
             self.work.settle(row, result);
         }
     }
@@ -73,6 +100,19 @@ impl<'b> Events<'b> {
     /// Says what became of one row, with the tags that were put on its event.
     pub fn settle(&mut self, row: usize, result: Result<Outcome, Failure>) {
         self.work.settle(row, result);
+    }
+
+    /// Whether a field can be set to such a value in every row, without a look at what else the row has: nothing above or
+    /// below it is planned or came with the batch, and it may hold the value. [`Events::set_column`] with a column of such
+    /// values then does what [`Event::set`] does row by row.
+    pub fn is_independent(&self, field: Field, value: Value<'_>) -> bool {
+        let info = self.work.fields.get(field);
+        let may_hold = match info.guard {
+            Guard::Free => true,
+            Guard::Timestamp => matches!(value, Value::Timestamp(_)),
+            Guard::Tags | Guard::BelowTags | Guard::Metadata => false,
+        };
+        may_hold && info.written && info.above.is_empty() && info.below.is_empty()
     }
 
     /// The rows in which `field` cannot be set, because it lies below something that is no map (a list counts as one
@@ -174,36 +214,73 @@ impl<'b> Events<'b> {
 
 /// Keeps of a column only what the rows of `rows` have.
 pub fn keep_rows(column: &mut Column, rows: &RowMask) {
-    let keep = |present: &mut Vec<u8>, count: usize| {
-        if present.is_empty() {
-            *present = vec![0xff; count.div_ceil(8)];
-        }
-        for row in (0..count).filter(|row| !rows.contains(*row)) {
-            clear_bit(present, row);
-        }
-    };
     match column {
         Column::Absent => {}
         Column::Text(texts) | Column::Json(texts) => {
-            for (row, length) in texts.lens.iter_mut().enumerate() {
-                if !rows.contains(row) {
-                    *length = NO_VALUE;
+            for (eight, kept) in texts.lens.chunks_mut(8).zip(rows.bytes_and_zeros()) {
+                if kept == 0xff {
+                    continue;
+                }
+                for (bit, length) in eight.iter_mut().enumerate() {
+                    if kept >> bit & 1 == 0 {
+                        *length = NO_VALUE;
+                    }
                 }
             }
         }
         Column::Integer(numbers) | Column::Boolean(numbers) | Column::Timestamp(numbers) => {
-            keep(&mut numbers.present, numbers.values.len());
+            keep_present(&mut numbers.present, numbers.values.len(), rows);
         }
-        Column::Float(floats) => keep(&mut floats.present, floats.values.len()),
-        Column::Object(bits) => {
-            for row in (0..rows.rows()).filter(|row| !rows.contains(*row)) {
-                clear_bit(bits, row);
-            }
-        }
+        Column::Float(floats) => keep_present(&mut floats.present, floats.values.len(), rows),
+        Column::Object(maps) => keep_bits(maps, rows),
         Column::Mixed(cells) => cells.retain(|(row, _)| rows.contains(*row as usize)),
+    }
+}
+
+fn keep_present(present: &mut Vec<u8>, count: usize, rows: &RowMask) {
+    if present.is_empty() {
+        *present = vec![0xff; count.div_ceil(8)];
+    }
+    keep_bits(present, rows);
+}
+
+fn keep_bits(bits: &mut [u8], rows: &RowMask) {
+    for (byte, kept) in bits.iter_mut().zip(rows.bytes_and_zeros()) {
+        *byte &= kept;
     }
 }
 
 fn has_value(column: &Column, row: usize) -> bool {
     placed_in(column, row).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boundary::columns::{Cell, Numbers};
+
+    /// Of twelve rows the first, the third and the tenth are kept.
+    fn check(mut column: Column, expected: &[usize]) {
+        let rows = RowMask::from_bytes(vec![0b101, 0b10], 12);
+        keep_rows(&mut column, &rows);
+        let found: Vec<usize> = match &column {
+            Column::Object(maps) => RowMask::from_bytes(maps.clone(), 12).iter().collect(),
+            column => (0..12).filter(|row| has_value(column, *row)).collect(),
+        };
+        assert_eq!(found, expected, "{column:?}");
+    }
+
+    #[test]
+    fn rows_that_are_kept() {
+        let texts = |lens: Vec<u32>| Column::Text(Texts { starts: vec![0; 12], lens });
+        let numbers = |present: Vec<u8>| Column::Integer(Numbers { values: vec![1; 12], present });
+        check(Column::Absent, &[]);
+        check(texts(vec![1; 12]), &[0, 2, 9]);
+        check(texts(vec![1, NO_VALUE, NO_VALUE, 1, 1, 1, 1, 1, 1, 0, 1, 1]), &[0, 9]);
+        check(numbers(Vec::new()), &[0, 2, 9]);
+        check(numbers(vec![0b110, 0xff]), &[2, 9]);
+        check(Column::Object(Vec::new()), &[]);
+        check(Column::Object(vec![0xff, 0]), &[0, 2]);
+        check(Column::Mixed(vec![(1, Cell::Null), (9, Cell::Null)]), &[9]);
+    }
 }

@@ -79,7 +79,7 @@ impl<'b> Incoming<'b> {
     }
 
     #[inline]
-    fn text_at(&self, texts: &Texts, row: usize) -> Option<&'b str> {
+    pub(crate) fn text_at(&self, texts: &Texts, row: usize) -> Option<&'b str> {
         let length = *texts.lens.get(row)?;
         if length == NO_VALUE {
             return None;

@@ -100,7 +100,13 @@ impl RowMask {
         }
     }
 
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
+    /// One bit a row, and nothing but zeros after the last byte.
+    pub(crate) fn bytes_and_zeros(&self) -> impl Iterator<Item = u8> + '_ {
+        self.bytes.iter().copied().chain(std::iter::repeat(0))
+    }
+
+    /// One bit a row, as columns have it.
+    pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 }
