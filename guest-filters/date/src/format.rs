@@ -5,6 +5,7 @@ use weir_filter::Value;
 
 use crate::calendar::{DAY, date_from_days};
 use crate::fields::with_year;
+use crate::iso8601::LastDate;
 use crate::pattern::Pattern;
 use crate::zone::Zone;
 use crate::{iso8601, numeric, pattern_reader};
@@ -12,7 +13,7 @@ use crate::{iso8601, numeric, pattern_reader};
 /// A format.
 #[derive(Debug)]
 pub(crate) enum Format {
-    Iso8601,
+    Iso8601(LastDate),
     Unix,
     UnixMs,
     Tai64n,
@@ -47,13 +48,15 @@ pub(crate) struct Clock<'a> {
 impl Format {
     /// Whether it reads texts, in a zone.
     pub(crate) fn needs_zone(&self) -> bool {
-        matches!(self, Format::Iso8601 | Format::Pattern(_))
+        matches!(self, Format::Iso8601(_) | Format::Pattern(_))
     }
 
     /// Tries a value of any kind. `zone` holds where a text names none; without one, no text has a time.
     pub(crate) fn instant_of(&mut self, value: Value<'_>, zone: Option<&Zone>, clock: &Clock<'_>) -> Attempt {
         match (self, value) {
-            (Format::Iso8601, Value::Text(text)) => zone.and_then(|zone| iso8601_instant(text, zone)).into(),
+            (Format::Iso8601(last), Value::Text(text)) => {
+                zone.and_then(|zone| iso8601_instant(text, last, zone)).into()
+            }
             (Format::Pattern(pattern), Value::Text(text)) => {
                 zone.and_then(|zone| pattern_instant(pattern, text, zone, clock)).into()
             }
@@ -79,8 +82,8 @@ fn is_number(text: &str) -> bool {
     text.starts_with(|letter: char| letter == '-' || letter.is_ascii_digit())
 }
 
-fn iso8601_instant(text: &str, zone: &Zone) -> Option<i64> {
-    let time = iso8601::read(text).or_else(|| iso8601::read_with_space(text))?;
+fn iso8601_instant(text: &str, last: &mut LastDate, zone: &Zone) -> Option<i64> {
+    let time = iso8601::read(text, last).or_else(|| iso8601::read_with_space(text))?;
     match time.offset {
         Some(offset) => time.millis.checked_sub(offset),
         None => zone.instant_of(time.millis),

@@ -2,7 +2,7 @@
 //! and four forms with a space. The usual form is read at fixed places first; zones are left to the caller.
 
 use crate::calendar::{DAY, YEARS, days_from_date, days_in_month, is_leap, week_year_start, weeks_in_year};
-use crate::reader::{fraction, number, offset};
+use crate::reader::{fraction, number, offset, two_digits};
 
 /// What a text says: a local time in milliseconds, and its offset from UTC if it names one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,32 +13,45 @@ pub(crate) struct LocalTime {
     pub(crate) offset: Option<i64>,
 }
 
+/// The date that was read last: the texts of a log name the same one thousands of times.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LastDate {
+    /// As it is written: `2020-02-23`.
+    written: [u8; 10],
+    /// Days since 1970-01-01.
+    days: i64,
+}
+
+/// Any date will do at first.
+impl Default for LastDate {
+    fn default() -> Self {
+        LastDate { written: *b"1970-01-01", days: 0 }
+    }
+}
+
 /// Reads a text in ISO 8601's extended form.
-pub(crate) fn read(text: &str) -> Option<LocalTime> {
+pub(crate) fn read(text: &str, last: &mut LastDate) -> Option<LocalTime> {
     let text = text.as_bytes();
-    read_usual(text).or_else(|| read_any(text))
+    read_usual(text, last).or_else(|| read_any(text))
 }
 
 /// `2020-02-23T17:08:41`, with a fraction and a `Z` or not. `None` says nothing: the text may have another form.
-fn read_usual(text: &[u8]) -> Option<LocalTime> {
-    let (start, rest) = text.split_first_chunk::<19>()?;
-    if [start[4], start[7], start[10], start[13], start[16]] != *b"--T::" {
+fn read_usual(text: &[u8], last: &mut LastDate) -> Option<LocalTime> {
+    let (date, rest) = text.split_first_chunk::<10>()?;
+    let (time_of_day, rest) = rest.split_first_chunk::<9>()?;
+    if *date != last.written {
+        let days = usual_date(date)?;
+        *last = LastDate { written: *date, days };
+    }
+    if [time_of_day[0], time_of_day[3], time_of_day[6]] != *b"T::" {
         return None;
     }
-    let mut parts = [0_u8; 7];
-    let mut wrong = 0_u8;
-    for (part, at) in parts.iter_mut().zip([0, 2, 5, 8, 11, 14, 17]) {
-        let (tens, ones) = (start[at].wrapping_sub(b'0'), start[at + 1].wrapping_sub(b'0'));
-        wrong |= u8::from(tens > 9) | u8::from(ones > 9);
-        *part = tens.wrapping_mul(10).wrapping_add(ones);
-    }
-    let [century, year, month, day, hour, minute, second] = parts.map(i64::from);
-    if wrong != 0 {
-        return None;
-    }
-    let days = days_of_date(century * 100 + year, month, day)?;
-    let mut millis = days * DAY + time(hour, minute, second)?;
+    let hour = two_digits(time_of_day, 1)?;
+    let minute = two_digits(time_of_day, 4)?;
+    let second = two_digits(time_of_day, 7)?;
+    let mut millis = last.days * DAY + time(hour, minute, second)?;
     let rest = match rest {
+        b"Z" => return Some(LocalTime { millis, offset: Some(0) }),
         [b'.' | b',', b'0'..=b'9', ..] => {
             let (thousandths, at) = fraction(rest, 1, 9, 1_000)?;
             millis += thousandths;
@@ -51,6 +64,16 @@ fn read_usual(text: &[u8]) -> Option<LocalTime> {
         b"" => Some(LocalTime { millis, offset: None }),
         _ => None,
     }
+}
+
+/// Days since 1970-01-01 of `2020-02-23`.
+#[cold]
+fn usual_date(date: &[u8; 10]) -> Option<i64> {
+    if (date[4], date[7]) != (b'-', b'-') {
+        return None;
+    }
+    let year = two_digits(date, 0)? * 100 + two_digits(date, 2)?;
+    days_of_date(year, two_digits(date, 5)?, two_digits(date, 8)?)
 }
 
 fn read_any(text: &[u8]) -> Option<LocalTime> {
@@ -199,6 +222,7 @@ mod tests {
         let seed = 0x00c0_ffee_u64;
         println!("seed {seed:#x}");
         let mut state = seed;
+        let mut last = LastDate::default();
         for _ in 0..50_000 {
             // The years 1 to 9999, to the millisecond.
             let millis = (next(&mut state) % 315_537_897_600_000) as i64 - 62_135_596_800_000;
@@ -207,11 +231,11 @@ mod tests {
                 moment.to_rfc3339_opts(SecondsFormat::Millis, true),
                 moment.to_rfc3339_opts(SecondsFormat::Nanos, true).replace('T', "t"),
             ] {
-                assert_eq!(read(&text), Some(LocalTime { millis, offset: Some(0) }), "{text}");
+                assert_eq!(read(&text, &mut last), Some(LocalTime { millis, offset: Some(0) }), "{text}");
             }
             let local = moment.format("%Y-%m-%dT%H:%M:%S").to_string();
             let whole = millis - millis.rem_euclid(1_000);
-            assert_eq!(read(&local), Some(LocalTime { millis: whole, offset: None }), "{local}");
+            assert_eq!(read(&local, &mut last), Some(LocalTime { millis: whole, offset: None }), "{local}");
         }
     }
 
@@ -221,6 +245,7 @@ mod tests {
         println!("seed {seed:#x}");
         let mut state = seed;
         let letters = b"0123456789-:TtZz.,+ W";
+        let mut last = LastDate::default();
         for _ in 0..100_000 {
             let mut text = *b"2020-02-23T17:08:41.123Z";
             for _ in 0..1 + next(&mut state) % 3 {
@@ -228,7 +253,7 @@ mod tests {
                 text[place] = letters[next(&mut state) as usize % letters.len()];
             }
             let text = &text[..text.len() - next(&mut state) as usize % 6];
-            let (short, long) = (read_usual(text), read_any(text));
+            let (short, long) = (read_usual(text, &mut last), read_any(text));
             let name = String::from_utf8_lossy(text);
             assert!(short.is_none() || short == long, "{name}: {short:?} {long:?}");
             // Where chrono takes a text too, but for its blanks, signs and leap seconds, both mean the same.

@@ -99,12 +99,13 @@ mod reader;
 mod zone;
 
 use weir_filter::{
-    Event, Failure, Field, FieldReference, Filter, OptionDescription, OptionKind, Options, Outcome, Plan,
-    Problems, Template, Value,
+    Column, Event, Events, Failure, Field, FieldReference, Filter, Numbers, OptionDescription, OptionKind,
+    Options, Outcome, Plan, Problems, RowMask, Template, Value,
 };
 
 use crate::calendar::{DAY, date_from_days, week_of_days};
 use crate::format::{Attempt, Clock, Format};
+use crate::iso8601::LastDate;
 use crate::names::Locale;
 use crate::pattern::Pattern;
 use crate::zone::Zone;
@@ -255,6 +256,55 @@ impl Filter for Date {
         }
         Err(Failure::new("the value has none of the formats of match"))
     }
+
+    fn filter_batch(&mut self, step: u32, events: &mut Events<'_>) {
+        let set = self.set_texts(events);
+        events.for_each_other(&set, |event| self.filter_step(step, event));
+    }
+}
+
+impl Date {
+    /// Sets the target by column in the rows whose source is a text with one of the formats, and answers them.
+    fn set_texts(&mut self, events: &mut Events<'_>) -> RowMask {
+        let rows = events.len();
+        let none = RowMask::none(rows);
+        let (Some(texts), ZoneOption::Fixed(zone)) = (events.texts(self.source), &self.zone) else {
+            return none;
+        };
+        if !events.is_independent(self.target, Value::Timestamp(0)) {
+            return none;
+        }
+        let clock = Clock { now: &|| events.now().div_euclid(1_000_000), zone: &self.home };
+        let mut set = RowMask::all(rows);
+        let mut nanoseconds = Vec::with_capacity(rows);
+        for row in 0..rows {
+            let text = events.text_at(texts, row);
+            let millis = text.and_then(|text| millis_of(&mut self.formats, text, zone, &clock));
+            let instant = millis.and_then(|millis| millis.checked_mul(1_000_000));
+            if instant.is_none() {
+                set.remove(row);
+            }
+            nanoseconds.push(instant.unwrap_or(0));
+        }
+        if set.is_empty() {
+            return set;
+        }
+        let present = if set.count() == rows { Vec::new() } else { set.clone().into_bytes() };
+        events.set_column(self.target, Column::Timestamp(Numbers { values: nanoseconds, present }));
+        set
+    }
+}
+
+/// The instant of a text by the first format that fits.
+fn millis_of(formats: &mut [Format], text: &str, zone: &Zone, clock: &Clock<'_>) -> Option<i64> {
+    for format in formats {
+        match format.instant_of(Value::Text(text), Some(zone), clock) {
+            Attempt::Instant(millis) => return Some(millis),
+            Attempt::Next => {}
+            Attempt::Stop => return None,
+        }
+    }
+    None
 }
 
 impl ZoneOption {
@@ -292,7 +342,7 @@ fn read_formats(texts: &[String], options: &Options, home: &Zone, problems: &mut
     for (index, text) in texts.iter().enumerate().skip(1) {
         let pointer = format!("/match/{index}");
         match text.as_str() {
-            "ISO8601" => formats.push(Format::Iso8601),
+            "ISO8601" => formats.push(Format::Iso8601(LastDate::default())),
             "UNIX" => formats.push(Format::Unix),
             "UNIX_MS" => formats.push(Format::UnixMs),
             "TAI64N" => formats.push(Format::Tai64n),
@@ -358,3 +408,64 @@ fn timestamp_text(millis: i64) -> String {
 }
 
 weir_filter::export!(Date);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value as Json, json};
+    use weir_filter::Environment;
+    use weir_filter::test::run_all;
+
+    use super::*;
+
+    /// Every event becomes by column what it becomes when it is looked at alone: that is where a number makes its column a
+    /// mixed one.
+    fn check(options: &Json, values: &[Json]) {
+        let mut events: Vec<Json> =
+            values.iter().map(|value| json!({ "time": value, "zone": "CET" })).collect();
+        events.push(json!({ "zone": "no time" }));
+        let run =
+            |events: &[Json]| run_all::<Date>(options, &Environment::default(), events).expect("options");
+        for (event, found) in events.iter().zip(run(&events)) {
+            let alone = run(&[event.clone(), json!({ "time": 1.5 })]).swap_remove(0);
+            assert_eq!(format!("{found:?}"), format!("{alone:?}"), "{event} with {options}");
+        }
+    }
+
+    #[test]
+    fn a_batch_is_its_events() {
+        let texts = [
+            "2020-02-23T17:08:41Z",
+            "2020-02-23T17:08:41.123+09:00",
+            "2020-02-24T17:08:41.5",
+            "2020-02-30T00:00:00Z",
+            "2020-03-29T02:30:00",
+            "2020-02-24x17:08:41Z",
+            "\0\0\0\0\0\0\0\0\0\0T17:08:41Z",
+            "+20150-03-04T00:00:00Z",
+            "1582477721",
+            "@400000",
+            "",
+            "24/Feb/2020",
+        ];
+        let texts: Vec<Json> = texts.into_iter().map(Json::from).collect();
+        let mut others = texts.clone();
+        others.extend([json!(12), json!(null), json!(["2020-02-23"]), json!({ "a": 1 })]);
+        for formats in [
+            json!(["time", "ISO8601"]),
+            json!(["time", "dd/MMM/yyyy", "ISO8601", "UNIX"]),
+            json!(["time", "TAI64N", "ISO8601"]),
+        ] {
+            for (target, zone) in [
+                ("@timestamp", "Asia/Tokyo"),
+                ("[a][b]", "Europe/Paris"),
+                ("time", "UTC"),
+                ("[time][x]", "UTC"),
+                ("x", "%{zone}"),
+            ] {
+                let options = json!({ "match": formats, "target": target, "timezone": zone });
+                check(&options, &texts);
+                check(&options, &others);
+            }
+        }
+    }
+}
