@@ -81,8 +81,8 @@ mod writer;
 use chrono_tz::{TZ_VARIANTS, Tz};
 use weir_filter::options::did_you_mean;
 use weir_filter::{
-    Event, Failure, Field, FieldReference, Filter, OptionDescription, OptionKind, Options, Outcome, Plan,
-    Problems, Value, timestamp,
+    Column, Event, Events, Failure, Field, FieldReference, Filter, OptionDescription, OptionKind, Options,
+    Outcome, Plan, Problems, RowMask, Texts, Value, timestamp,
 };
 
 use crate::writer::Writer;
@@ -185,6 +185,53 @@ impl Filter for LocalTime {
         event.set(self.target, text)?;
         Ok(Outcome::Matched)
     }
+
+    fn filter_batch(&mut self, step: u32, events: &mut Events<'_>) {
+        let set = self.set_timestamps(events);
+        events.for_each_other(&set, |event| self.filter_step(step, event));
+    }
+}
+
+/// The length that says that a row has no text.
+const NO_TEXT: u32 = u32::MAX;
+
+impl LocalTime {
+    /// Sets the target by column in the rows whose source is a timestamp, and answers them.
+    fn set_timestamps(&mut self, events: &mut Events<'_>) -> RowMask {
+        let rows = events.len();
+        let Some(Column::Timestamp(times)) = events.column(self.source) else { return RowMask::none(rows) };
+        if !events.is_independent(self.target, Value::Text("")) {
+            return RowMask::none(rows);
+        }
+        let mut set = match times.present.is_empty() {
+            true => RowMask::all(rows),
+            false => RowMask::from_bytes(times.present.clone(), rows),
+        };
+        let mut texts = Texts { starts: vec![0; rows], lens: vec![NO_TEXT; rows] };
+        // What was written last, and when it says the same.
+        let (mut start, mut length, mut alike) = (0, 0, 0..0);
+        for (row, nanoseconds) in times.values.iter().enumerate() {
+            if !set.contains(row) {
+                continue;
+            }
+            if !alike.contains(nanoseconds) {
+                let (seconds, rest) =
+                    (nanoseconds.div_euclid(timestamp::SECOND), nanoseconds.rem_euclid(timestamp::SECOND));
+                let text = self.writer.write(seconds, rest);
+                let Ok(place) = events.place(text) else {
+                    set.remove(row);
+                    continue;
+                };
+                (start, length, alike) = (place, text.len() as u32, self.writer.alike());
+            }
+            texts.starts[row] = start;
+            texts.lens[row] = length;
+        }
+        if !set.is_empty() {
+            events.set_column(self.target, Column::Text(texts));
+        }
+        set
+    }
 }
 
 fn reference(options: &Options, name: &str, problems: &mut Problems) -> Option<FieldReference> {
@@ -216,3 +263,52 @@ fn zone_fix(id: &str) -> String {
 }
 
 weir_filter::export!(LocalTime);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value as Json, json};
+    use weir_filter::Environment;
+    use weir_filter::test::run_all;
+
+    use super::*;
+
+    /// Every event becomes by column what it becomes when it is looked at alone: that is where a text makes its column a
+    /// mixed one.
+    fn check(options: &Json, events: &[Json]) {
+        let run = |events: &[Json]| {
+            run_all::<LocalTime>(options, &Environment::default(), events).expect("options")
+        };
+        for (event, found) in events.iter().zip(run(events)) {
+            let alone = run(&[event.clone(), json!({ "@timestamp": "no time" })]).swap_remove(0);
+            assert_eq!(format!("{found:?}"), format!("{alone:?}"), "{event} with {options}");
+        }
+    }
+
+    #[test]
+    fn a_batch_is_its_events() {
+        let times = [
+            "2020-02-23T14:59:59.999Z",
+            "2020-02-23T15:00:00.000Z",
+            "2020-02-23T14:59:59.999999999Z",
+            "1969-12-31T23:59:59.999999999Z",
+            "1677-09-21T00:12:44.000Z",
+            "2262-04-11T23:47:16.854Z",
+            "2020-03-29T00:59:59.000Z",
+            "2020-03-29T01:00:00.000Z",
+        ];
+        let mut events: Vec<Json> =
+            times.iter().map(|time| json!({ "@timestamp": time, "a": "x" })).collect();
+        for with_gap in [false, true] {
+            if with_gap {
+                events.insert(2, json!({ "a": "no time" }));
+            }
+            for zone in ["Asia/Tokyo", "Europe/Paris", "UTC"] {
+                for format in ["%Y-%m-%d", "%F %T.%N %Z", "%H", "a day"] {
+                    for target in ["[@metadata][day]", "day", "a", "[a][b]"] {
+                        check(&json!({ "target": target, "format": format, "timezone": zone }), &events);
+                    }
+                }
+            }
+        }
+    }
+}

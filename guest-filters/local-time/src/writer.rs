@@ -1,8 +1,11 @@
 //! Writes instants by a compiled format in a zone. What says the same all day is written once a day: as long as instants
 //! stay within a stretch of one local day at one offset, only hours and smaller parts are written anew.
 
+use std::ops::Range;
+
 use chrono::{DateTime, Offset, TimeZone};
 use chrono_tz::Tz;
+use weir_filter::timestamp::SECOND;
 
 use crate::calendar::Date;
 use crate::directives::{Number, Padding, Part, Word};
@@ -91,6 +94,15 @@ impl Writer {
             }
         }
         &self.text
+    }
+
+    /// The instants, in nanoseconds since 1970-01-01T00:00:00Z, that are written like the last one.
+    pub(crate) fn alike(&self) -> Range<i64> {
+        if !self.whole_day {
+            return 0..0;
+        }
+        // Instants beyond what nanoseconds reach are as far as they reach.
+        self.stretch.begin.saturating_mul(SECOND)..self.stretch.end.saturating_mul(SECOND)
     }
 
     /// Finds the stretch around an instant and writes what holds for it.
