@@ -7,21 +7,21 @@ pub(crate) const NO_TEXT: u32 = u32::MAX;
 
 /// The rows that have a value in a column.
 pub(crate) fn presence(column: &Column, rows: usize) -> RowMask {
-    let mut mask = RowMask::none(rows);
     match column {
-        Column::Absent | Column::Object(_) => {}
-        Column::Text(texts) | Column::Json(texts) => insert_texts(&mut mask, texts),
+        Column::Absent | Column::Object(_) => RowMask::none(rows),
+        Column::Text(texts) | Column::Json(texts) => with_text(texts, rows),
         Column::Integer(numbers) | Column::Boolean(numbers) | Column::Timestamp(numbers) => {
-            return present(&numbers.present, rows);
+            present(&numbers.present, rows)
         }
-        Column::Float(floats) => return present(&floats.present, rows),
+        Column::Float(floats) => present(&floats.present, rows),
         Column::Mixed(cells) => {
+            let mut mask = RowMask::none(rows);
             for (row, _) in cells {
                 mask.insert(*row as usize);
             }
+            mask
         }
     }
-    mask
 }
 
 /// A column of booleans that is false where `column` has no value; only the rows of `rows` have one.
@@ -60,19 +60,17 @@ pub(crate) fn intersection(one: &RowMask, other: &RowMask) -> RowMask {
     both
 }
 
-/// The text at a place.
-pub(crate) fn text_at<'t>(texts: &Texts, text: &'t str, row: usize) -> Option<&'t str> {
-    let length = texts.lens.get(row).copied().filter(|&length| length != NO_TEXT)? as usize;
-    let start = *texts.starts.get(row)? as usize;
-    text.get(start..start.checked_add(length)?)
-}
-
-fn insert_texts(mask: &mut RowMask, texts: &Texts) {
-    for (row, length) in texts.lens.iter().enumerate() {
-        if *length != NO_TEXT {
-            mask.insert(row);
+/// The rows that have a text.
+fn with_text(texts: &Texts, rows: usize) -> RowMask {
+    let mut bytes = Vec::with_capacity(rows.div_ceil(8));
+    for eight in texts.lens.chunks(8) {
+        let mut byte = 0;
+        for (bit, length) in eight.iter().enumerate() {
+            byte |= u8::from(*length != NO_TEXT) << bit;
         }
+        bytes.push(byte);
     }
+    RowMask::from_bytes(bytes, rows)
 }
 
 fn present(bits: &[u8], rows: usize) -> RowMask {

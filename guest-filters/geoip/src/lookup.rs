@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use weir_filter::addresses::Database;
 use weir_filter::{Column, Events, Field, FieldReference, Plan, RowMask, Texts, Value, keep_rows};
 
-use crate::columns::{NO_TEXT, intersection, presence, text_at, with_false};
+use crate::columns::{NO_TEXT, intersection, presence, with_false};
 use crate::kind::{GeoField, Kind, LATITUDE, LONGITUDE};
 
 /// What is asked of the database, and where the answers go.
@@ -205,9 +205,10 @@ impl Lookup {
         match events.column(self.source) {
             None | Some(Column::Absent) => {}
             Some(Column::Text(texts)) => {
+                addresses.rows = RowMask::all(rows);
                 for row in 0..rows {
-                    if text_at(texts, events.text(), row).is_some_and(|text| !is_blank(text)) {
-                        addresses.rows.insert(row);
+                    if events.text_at(texts, row).is_none_or(is_blank) {
+                        addresses.rows.remove(row);
                     }
                 }
             }
