@@ -14,8 +14,8 @@ use flate2::write::DeflateEncoder;
 mod author;
 #[path = "build/guests.rs"]
 mod guests;
-#[path = "../tests/support/src/mmdb.rs"]
-#[expect(unreachable_pub, reason = "it is a module of the tests' support, which others use")]
+#[path = "src/address_database.rs"]
+#[expect(unreachable_pub, reason = "it is a module of the library")]
 mod mmdb;
 
 /// The demo's networks: a line of metadata, then a line a network.
@@ -35,7 +35,7 @@ fn run() -> Result<(), String> {
     for path in ["guest-filters", "wit", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", workspace.join(path).display());
     }
-    for path in ["build", "build.rs", NETWORKS, "../tests/support/src/mmdb.rs"] {
+    for path in ["build", "build.rs", NETWORKS, "src/address_database.rs"] {
         println!("cargo::rerun-if-changed={path}");
     }
 

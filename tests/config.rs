@@ -32,7 +32,7 @@ fn pipelines(folder: &str) -> Vec<String> {
     let mut names = Vec::new();
     for entry in fs::read_dir(repository().join(folder)).expect("the folder can be read") {
         let name = entry.expect("the folder can be read").file_name().to_string_lossy().into_owned();
-        if name.ends_with(".toml") {
+        if name.ends_with(".toml") && !name.ends_with(".test.toml") {
             names.push(name);
         }
     }

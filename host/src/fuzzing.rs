@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use weir_filter::date_pattern::DatePattern;
 use weir_filter::{FieldReference, Template};
 
-use crate::config::cases::read_cases_of;
+use crate::config::cases::{CaseFolder, CaseReading, read_cases_of};
 use crate::config::{Config, Problems, Secrets, Variables, parse_bytes, parse_duration, read};
 use crate::event::condition::{Condition, parse};
 use crate::event::pattern::{Budget, Found, Pattern, Replacement};
@@ -52,7 +52,9 @@ fn check_filter_problems(config: &Config, text: &str) {
 /// A file of cases: as a pipeline file.
 pub fn case_file(input: &[u8]) {
     let Some(text) = text_without_files(input) else { return };
-    let (file, problems) = read_cases_of(Path::new("filter/cases/some.toml"), text.to_owned());
+    // It is to read no file.
+    let reading = CaseReading { folder: CaseFolder::Carried(&[]), may_lack_expect: false };
+    let (file, problems) = read_cases_of(Path::new("filter/cases/some.toml"), text.to_owned(), &reading);
     check_problems(&problems, text);
     for case in &file.cases {
         assert!(case.span.start <= case.span.end && text.get(case.span.clone()).is_some(), "{:?}", case.span);

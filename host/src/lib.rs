@@ -1,5 +1,6 @@
 //! Weir: a host for WebAssembly log filters. An event goes four hops: input -> filters -> output -> ledger.
 
+pub mod address_database;
 pub mod assembly;
 pub mod audit;
 pub mod author;
@@ -16,6 +17,7 @@ pub mod ledger;
 pub mod observe;
 pub mod output;
 pub mod pipeline;
+pub mod pipeline_case;
 pub mod replay;
 mod shares;
 pub mod swapper;

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value as Json;
-use weir::config::cases::{Case, Expectation};
+use weir::config::cases::{Case, CaseBatch};
 use weir::config::{Component, filter_from_json};
 use weir::event::condition::{evaluate, parse};
 use weir::event::{Batch, FieldReference, Pattern, put_example};
 use weir::filter::{Engine, run_case};
+use weir_filter::test::Expectation;
 use weir_filter::timestamp;
 
 use crate::read::expected;
@@ -26,8 +27,9 @@ pub(crate) fn run(case: &Json, engine: &Engine, databases: &Path) -> Result<(), 
         ControlFlow::Continue(case) => case,
         ControlFlow::Break(()) => return Ok(()),
     };
-    let differences = run_case(engine, &case, databases);
-    if differences.is_empty() { Ok(()) } else { Err(differences.join("\n")) }
+    let differences = run_case(engine, &case, databases).differences;
+    let texts: Vec<String> = differences.iter().map(ToString::to_string).collect();
+    if texts.is_empty() { Ok(()) } else { Err(texts.join("\n")) }
 }
 
 /// Runs a condition's case.
@@ -74,8 +76,9 @@ fn filter_case(line: &Json) -> Result<ControlFlow<(), Case>, String> {
         clock: Some(now),
         seed: 1,
         environment: [text("tz"), text("locale"), None].map(|value| value.map(str::to_owned)),
-        input: vec![map("input")?.clone()],
-        expect,
+        databases: Vec::new(),
+        batches: vec![CaseBatch { input: vec![map("input")?.clone()], expect, ..CaseBatch::default() }],
+        has_batches: false,
         span: 0..0,
     }))
 }
@@ -92,8 +95,9 @@ fn read_expectation(expected: &Json) -> Result<Expectation, String> {
             }
             ("match", Json::Object(patterns)) => {
                 for (name, pattern) in patterns {
-                    let pattern = Pattern::compile(pattern.as_str().ok_or("a pattern is a text")?)?;
-                    expect.matches.push((FieldReference::parse(name)?, pattern));
+                    let pattern = pattern.as_str().ok_or("a pattern is a text")?;
+                    Pattern::compile(pattern)?;
+                    expect.matches.push((FieldReference::parse(name)?, pattern.to_owned()));
                 }
             }
             ("absent", Json::Array(names)) => {

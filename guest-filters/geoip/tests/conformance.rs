@@ -4,14 +4,13 @@
 #[path = "../../../tests/conformance/native.rs"]
 mod native;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::rc::Rc;
 
-use serde_json::{Value as Json, json};
+use serde_json::json;
+use weir_filter::Environment;
 use weir_filter::native::{Lookup, install_addresses};
 use weir_filter::test::{run, run_all};
-use weir_filter::{Environment, json as paths};
 use weir_geoip::Geoip;
 
 #[test]
@@ -94,63 +93,5 @@ fn what_is_wrong_with_the_options() {
 fn open(path: &str) -> Result<(String, Lookup), String> {
     let facts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance/geo").join(path);
     let text = std::fs::read_to_string(facts.with_extension("jsonl")).map_err(|error| error.to_string())?;
-    let mut lines = text.lines().map(|line| serde_json::from_str::<Json>(line).expect("facts are JSON"));
-    let metadata = lines.next().expect("the metadata");
-    let networks: Vec<(IpAddr, u32, Json)> = lines
-        .map(|line| {
-            let (address, prefix) =
-                line["network"].as_str().and_then(|text| text.split_once('/')).expect("a network");
-            (address.parse().expect("an address"), prefix.parse().expect("a prefix"), line["record"].clone())
-        })
-        .collect();
-    let lookup = move |address: &str, path: &[String]| {
-        let address = parse_address(address)?;
-        let (_, prefix, record) =
-            networks.iter().find(|(network, prefix, _)| mask(address, *prefix) == Some(*network))?;
-        value_in(record, path, address, *prefix)
-    };
-    Ok((metadata["database_type"].as_str().expect("a type").to_owned(), Rc::new(lookup)))
-}
-
-fn value_in(record: &Json, path: &[String], address: IpAddr, prefix: u32) -> Option<Json> {
-    match path.first().map(String::as_str) {
-        Some("@ip") => Some(Json::from(print_address(address))),
-        Some("@network") => Some(Json::from(format!("{}/{prefix}", print_address(mask(address, prefix)?)))),
-        Some("@join") => {
-            let parts: Option<Vec<&str>> =
-                path[2..].split(String::is_empty).map(|path| paths::find(record, path)?.as_str()).collect();
-            Some(Json::from(parts?.join(&path[1])))
-        }
-        _ => paths::find(record, path).cloned(),
-    }
-}
-
-/// Zero-padded IPv4 parts are decimal, and an IPv4 address inside an IPv6 one is that, as for the JVM.
-fn parse_address(text: &str) -> Option<IpAddr> {
-    if let Ok(address) = text.parse::<Ipv6Addr>() {
-        return Some(address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4));
-    }
-    let parts: Vec<u8> = text.split('.').map(str::parse).collect::<Result<_, _>>().ok()?;
-    let parts: [u8; 4] = parts.try_into().ok()?;
-    Some(IpAddr::from(parts))
-}
-
-fn mask(address: IpAddr, prefix: u32) -> Option<IpAddr> {
-    match address {
-        IpAddr::V4(address) => {
-            let mask = u32::MAX.checked_shl(32_u32.checked_sub(prefix)?).unwrap_or(0);
-            Some(IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask)))
-        }
-        IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(128_u32.checked_sub(prefix)?).unwrap_or(0);
-            Some(IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask)))
-        }
-    }
-}
-
-fn print_address(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => address.segments().map(|segment| format!("{segment:x}")).join(":"),
-    }
+    weir_filter::test::read_facts(&text)
 }

@@ -22,6 +22,13 @@ fn cases() {
     native::check_all::<Mutate>(&cases);
 }
 
+/// The filter's own cases, as far as they are not about the common options; `weir test` runs all of them.
+#[test]
+fn the_cases_pass() {
+    install_patterns();
+    weir_filter::test::run_cases::<Mutate>("cases");
+}
+
 /// The host's engine, as the kernel runs it.
 fn install_patterns() {
     weir_filter::native::install_patterns(Rc::new(|pattern| {

@@ -56,6 +56,22 @@ pub fn install_addresses(open: OpenAddresses) {
     HOST.with_borrow_mut(|host| host.addresses = Some(open));
 }
 
+/// What opens address databases at present.
+pub(crate) fn installed_addresses() -> Option<OpenAddresses> {
+    HOST.with_borrow(|host| host.addresses.clone())
+}
+
+/// Goes back to what opened them before.
+pub(crate) fn restore_addresses(open: Option<OpenAddresses>) {
+    HOST.with_borrow_mut(|host| host.addresses = open);
+}
+
+/// Whether a text matches a pattern; `None` where no patterns are installed.
+pub(crate) fn matches(pattern: &str, text: &str) -> Option<bool> {
+    let compile = HOST.with_borrow(|host| host.patterns.clone())?;
+    Some(compile(pattern).and_then(|pattern| pattern.captures(text)).is_ok_and(|found| found.is_some()))
+}
+
 /// What compiles patterns from here on.
 pub fn install_patterns(compile: CompilePattern) {
     HOST.with_borrow_mut(|host| host.patterns = Some(compile));

@@ -1,4 +1,4 @@
-//! Runs a filter natively on events given as JSON, through the same columns as in a component: the batch that a host
+//! Runs a filter natively on events given as JSON, or on the cases of its crate, through the same columns as in a component: the batch that a host
 //! would send is made, the filter works on it, and its answer is applied. The common options are the host's; they do not
 //! run here.
 
@@ -16,9 +16,17 @@ use crate::problems::Problems;
 use crate::row_mask::{RowMask, has_bit};
 use crate::timestamp;
 
+mod addresses;
+mod cases;
+mod difference;
+mod expectation;
 mod manual;
 mod tree;
 
+pub use addresses::{networks_of, read_facts};
+pub use cases::{CasesRun, run_cases};
+pub use difference::{Difference, Line, Subject};
+pub use expectation::{Expectation, Observed, compare, is_same};
 pub use manual::check_manual;
 
 use tree::{Leaf, Node};
@@ -70,21 +78,47 @@ pub fn run_all<F: Filter>(
     environment: &Environment,
     events: &[Json],
 ) -> Result<Vec<After>, Problems> {
-    let (mut component, plan) = Component::<F>::configure(&options.to_string(), environment.clone())?;
-    let mut rows: Vec<Row> = events.iter().map(Row::new).collect();
-    for step in 0..plan.steps {
-        native::begin_batch();
-        let mut live: Vec<&mut Row> = rows.iter_mut().filter(|row| !row.dropped).collect();
-        if live.is_empty() {
-            break;
-        }
-        let nodes: Vec<&Node> = live.iter().map(|row| &row.root).collect();
-        let (batch, text) = batch_of(&plan, &nodes);
-        let answer = component.process(step, &text, &batch);
-        let added = apply(&plan, &batch, &text, answer, &mut live);
-        rows.extend(added);
+    Ok(Running::<F>::configure(options, environment)?.process(events))
+}
+
+/// A filter that is configured, for batch after batch.
+pub(crate) struct Running<F> {
+    component: Component<F>,
+    plan: Plan,
+}
+
+impl<F: Filter> Running<F> {
+    pub(crate) fn configure(options: &Json, environment: &Environment) -> Result<Self, Problems> {
+        let (component, plan) = Component::<F>::configure(&options.to_string(), environment.clone())?;
+        Ok(Running { component, plan })
     }
-    Ok(rows.into_iter().map(Row::into_after).collect())
+
+    pub(crate) fn process(&mut self, events: &[Json]) -> Vec<After> {
+        let Running { component, plan } = self;
+        let mut rows: Vec<Row> = events.iter().map(Row::new).collect();
+        for step in 0..plan.steps {
+            native::begin_batch();
+            let mut live: Vec<&mut Row> = rows.iter_mut().filter(|row| !row.dropped).collect();
+            if live.is_empty() {
+                break;
+            }
+            let nodes: Vec<&Node> = live.iter().map(|row| &row.root).collect();
+            let (batch, text) = batch_of(plan, &nodes);
+            let answer = component.process(step, &text, &batch);
+            let added = apply(plan, &batch, &text, answer, &mut live);
+            rows.extend(added);
+        }
+        rows.into_iter().map(Row::into_after).collect()
+    }
+
+    /// The same filter anew, with what this one keeps.
+    pub(crate) fn restarted(&self, options: &Json, environment: &Environment) -> Result<Self, String> {
+        let state = self.component.save();
+        let mut next =
+            Running::configure(options, environment).map_err(|problems| format!("{problems:?}"))?;
+        next.component.restore(F::STATE_VERSION, &state)?;
+        Ok(next)
+    }
 }
 
 struct Row {

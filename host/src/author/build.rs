@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value as Json;
 
+use crate::config::cases::named_files;
+
 /// What filters are compiled for: no operating system, so nothing to import but Weir's own interfaces.
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -61,7 +63,7 @@ pub fn compile(folder: &Path) -> Result<Module> {
     Ok(Module { name, bytes })
 }
 
-/// The files of cases in a folder, by name. A folder that is not there has none.
+/// The files of cases in a folder, by name, and those that they take events from. A folder that is not there has none.
 ///
 /// # Errors
 /// When one cannot be read.
@@ -77,6 +79,15 @@ pub fn read_cases_of(folder: &Path) -> Result<Vec<(String, String)>> {
                 fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
             cases.push((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), text));
         }
+    }
+    let mut named: Vec<String> = cases.iter().flat_map(|(_, text)| named_files(text)).collect();
+    named.sort();
+    named.dedup();
+    for name in named {
+        let path = folder.join(&name);
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}, which a case names", path.display()))?;
+        cases.push((name, text));
     }
     cases.sort();
     Ok(cases)

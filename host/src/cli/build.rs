@@ -33,6 +33,14 @@ pub(super) struct BuildOptions {
     output: Option<PathBuf>,
 }
 
+/// Builds the crate in a folder, as the command does.
+///
+/// # Errors
+/// As the command.
+pub(super) fn build(folder: &Path) -> Result<()> {
+    run(&BuildOptions { path: folder.to_path_buf(), cases: None, output: None }).map(|_| ())
+}
+
 pub(super) fn run(options: &BuildOptions) -> Result<ExitCode> {
     let path = &options.path;
     let (folder, made, bytes) = if path.extension().is_some_and(|extension| extension == "wasm") {
@@ -59,7 +67,7 @@ pub(super) fn run(options: &BuildOptions) -> Result<ExitCode> {
         built.manifest.name,
         built.manifest.version,
         built.bytes,
-        match built.cases.len() {
+        match built.cases.iter().filter(|(name, _)| name.ends_with(".toml")).count() {
             1 => "1 file".to_owned(),
             files => format!("{files} files"),
         }

@@ -1,6 +1,8 @@
-//! What a terminal can show: its width, and whether it takes colour.
+//! What a terminal can show: its width, whether it takes colour, and numbers as people read them.
 
 use std::io::{IsTerminal, stderr, stdout};
+
+use clap::ValueEnum;
 
 /// The width of text that is not shown on a terminal.
 const WIDTH_ELSEWHERE: usize = 100;
@@ -13,6 +15,28 @@ pub(super) fn stderr_takes_color() -> bool {
 /// Whether stdout takes colour (`NO_COLOR` says no).
 pub(super) fn stdout_takes_color() -> bool {
     stdout().is_terminal() && colors_allowed()
+}
+
+/// When a command colours what it prints to stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Whatever it is written to.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+impl ColorChoice {
+    /// Whether stdout is written in colour.
+    pub(super) fn for_stdout(self) -> bool {
+        match self {
+            ColorChoice::Auto => stdout_takes_color(),
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+        }
+    }
 }
 
 fn colors_allowed() -> bool {
@@ -44,4 +68,29 @@ fn terminal_columns() -> Option<usize> {
     // SAFETY: TIOCGWINSZ writes one `winsize` to the pointer, which is to a live one, and nothing else.
     let answer = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &raw mut size) };
     (answer == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
+/// Figures in groups of three.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_in_groups() {
+        assert_eq!(grouped(7), "7");
+        assert_eq!(grouped(123_456), "123,456");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+    }
 }

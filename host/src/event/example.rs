@@ -1,4 +1,4 @@
-//! Events that are written down as JSON: in the cases of filters and conditions.
+//! Events that are written down as JSON: in the cases of filters and conditions, and what came of them.
 
 use serde_json::Value as Json;
 use weir_filter::{FieldReference, Value, timestamp};
@@ -35,4 +35,19 @@ pub fn put_example(
         fields::set_json(batch, row, &top(name), value)?;
     }
     Ok(())
+}
+
+/// A row's event, whole: with `@metadata`, timestamps as their text.
+pub fn take_example(batch: &Batch, row: usize) -> Json {
+    let mut event = serde_json::Map::new();
+    for id in batch.names().ids() {
+        let Some(name) = batch.names().reference(id).fragments().first() else { continue };
+        if batch.cell(row, id).is_absent() || event.contains_key(name) {
+            continue;
+        }
+        if let Some(value) = fields::whole(batch, row, &FieldReference::from_fragments([name.as_str()])) {
+            event.insert(name.clone(), value);
+        }
+    }
+    Json::Object(event)
 }

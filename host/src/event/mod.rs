@@ -15,7 +15,7 @@ pub mod sprintf;
 
 pub use batch::{Batch, Cell, Identity, Kind};
 pub use document::Documents;
-pub use example::put_example;
+pub use example::{put_example, take_example};
 pub use names::{FieldId, FieldNames};
 pub use pattern::Pattern;
 pub use row_set::RowSet;

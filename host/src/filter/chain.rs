@@ -11,7 +11,7 @@ use super::answer;
 use super::apply::{self, SentRows, Tagger};
 use super::branch::{Step, run_steps, with_own_counts};
 use super::counts::FilterCounts;
-use super::definition::ConfiguredFilter;
+use super::definition::{Clock, ConfiguredFilter};
 use super::encode::{Encoder, Rows};
 use super::guest_state::time_of;
 use super::instance::{Break, Instance};
@@ -113,6 +113,11 @@ impl Chain {
         processed
     }
 
+    /// Filters are told this time from now on.
+    pub(super) fn set_clock(&mut self, clock: Clock) {
+        self.filters.iter_mut().for_each(|filter| filter.clock = clock);
+    }
+
     /// Counts for nobody from now on: what is tried beside the line is no event of it.
     pub(super) fn count_nowhere(&mut self) {
         self.counts.iter_mut().for_each(|(_, shared)| *shared = Arc::default());
@@ -159,6 +164,8 @@ pub(super) struct Running {
     encoder: Encoder,
     /// Whether a batch that breaks the guest is given back.
     gives_back: bool,
+    /// The time that a batch's events are filtered at.
+    clock: Clock,
 }
 
 /// Rows that are tried together, and the time that they get.
@@ -187,7 +194,8 @@ enum Attempt {
 impl Running {
     fn start(filter: Arc<ConfiguredFilter>) -> Result<Self> {
         let instance = Some(filter.instance()?);
-        Ok(Running { filter, instance, encoder: Encoder::default(), gives_back: false })
+        let clock = filter.environment().clock;
+        Ok(Running { filter, instance, encoder: Encoder::default(), gives_back: false, clock })
     }
 
     /// The filter and its instance, a new one if the last broke.
@@ -211,7 +219,7 @@ impl Running {
     /// Passes rows through the filter.
     pub(super) fn run(&mut self, passage: &mut Passage, rows: &RowSet) -> Result<()> {
         let started = Instant::now();
-        let now = time_of(self.filter.environment().clock);
+        let now = time_of(self.clock);
         let rows = match rows.count() == passage.batch.rows() {
             true => Rows::All(passage.batch.rows()),
             false => Rows::Some(rows.iter().collect()),

@@ -86,6 +86,11 @@ impl FilterCounts {
         ]
     }
 
+    /// WebAssembly instructions of the calls of `process`; 0 unless the engine counts them.
+    pub fn fuel(&self) -> u64 {
+        self.fuel.load(Ordering::Relaxed)
+    }
+
     /// Failures and breaks by their reason.
     pub fn reasons(&self) -> BTreeMap<String, u64> {
         self.reasons.lock().map(|map| map.clone()).unwrap_or_default()

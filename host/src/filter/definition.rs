@@ -1,5 +1,6 @@
 //! A pipeline's filters, loaded and configured: all that workers share. Every problem of every filter is found in one go.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -56,7 +57,7 @@ pub struct ChainEnvironment {
     pub folder: PathBuf,
     /// Address databases that are no files, by the names that options use instead of a path. `demo:addresses` is there
     /// unless it is taken out: a small table of documentation networks that comes with Weir.
-    pub databases: Vec<(String, &'static [u8])>,
+    pub databases: Vec<(String, Cow<'static, [u8]>)>,
     /// The time.
     pub clock: Clock,
     /// Random bytes.
@@ -70,7 +71,7 @@ impl Default for ChainEnvironment {
             locale: "en".to_owned(),
             ecs_compatibility: "disabled".to_owned(),
             folder: PathBuf::from("."),
-            databases: vec![("demo:addresses".to_owned(), built_in::DEMO_ADDRESSES)],
+            databases: vec![("demo:addresses".to_owned(), Cow::Borrowed(built_in::DEMO_ADDRESSES))],
             clock: Clock::System,
             randomness: Randomness::System,
         }

@@ -82,11 +82,15 @@ impl Engine {
         Self::with_settings(cache, &settings(compilation))
     }
 
-    /// An engine that counts the instructions that guests run. They then run slower: this one is for `fuel`.
-    pub(super) fn metered() -> Result<Self> {
+    /// An engine that counts the instructions that guests run. They then run slower: this one is for `fuel`, and for cases that
+    /// show what they cost.
+    ///
+    /// # Errors
+    /// When the machine cannot run compiled WebAssembly.
+    pub fn metered(cache: Option<&Path>) -> Result<Self> {
         let mut settings = settings(Compilation::Quick);
         settings.consume_fuel(true);
-        Self::with_settings(None, &settings)
+        Self::with_settings(cache, &settings)
     }
 
     fn with_settings(cache: Option<&Path>, settings: &Config) -> Result<Self> {

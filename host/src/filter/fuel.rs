@@ -26,7 +26,7 @@ pub fn measure_fuel(
     messages: &[String],
     batch_size: usize,
 ) -> Result<BTreeMap<String, f64>> {
-    let engine = Engine::metered()?;
+    let engine = Engine::metered(None)?;
     let mut names = FieldNames::new();
     let definition =
         ChainDefinition::build(&engine, filters, &Step::in_line(filters.len()), environment, &mut names)

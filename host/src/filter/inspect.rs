@@ -1,7 +1,7 @@
 //! All that there is to say of a component without events: what it says of itself, what it imports, which cases it carries,
 //! and what it reads and writes with some options.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Map, Value as Json};
 
 use super::built_in;
@@ -63,6 +63,18 @@ impl Engine {
             bytes: bytes.len(),
             digest: code.digest.iter().map(|byte| format!("{byte:02x}")).collect(),
         })
+    }
+
+    /// The files that a component carries: cases, and what these name.
+    ///
+    /// # Errors
+    /// When it cannot be read, or carries what is none.
+    pub fn carried_cases(&self, component: &Component) -> Result<Vec<(String, String)>> {
+        let bytes = self.bytes(component)?;
+        match component {
+            Component::BuiltIn(_) => embedded_cases(&built_in::unpack(&bytes)?),
+            Component::File(path) => embedded_cases(&bytes).with_context(|| path.display().to_string()),
+        }
     }
 
     /// What a filter reads and writes with these options, every kernel granted.

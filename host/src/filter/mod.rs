@@ -50,4 +50,4 @@ pub use engine::{Compilation, Engine, Manifest};
 pub use fuel::measure_fuel;
 pub use inspect::{Inspection, Planned};
 pub use passage::{Dropped, SetAside};
-pub use run_case::run_case;
+pub use run_case::{CaseRun, case_databases, example_batch, run_case};

@@ -1,21 +1,48 @@
-//! One case of a filter: its events through a chain of the one filter, and what is different from what was expected.
-//! Where cases come from is left to `config::cases` and to the callers.
+//! One case of a filter: its events through a chain of the one filter, batch after batch, and what is different from what was
+//! expected. Where cases come from is left to `config::cases` and to the callers, what counts as different to the SDK.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
+use weir_filter::test::{Difference, Observed, compare};
 
-use super::definition::{ChainDefinition, ChainEnvironment, Clock, ConfiguredFilter, Randomness};
+use super::chain::Chain;
+use super::definition::{ChainDefinition, ChainEnvironment, Clock, FilterProblem, Randomness};
 use super::engine::Engine;
 use crate::config::Step;
-use crate::config::cases::{Case, Expectation};
-use crate::event::{Batch, FieldNames, FieldReference, Value, fields, put_example};
+use crate::config::cases::{Case, CaseBatch, NamedDatabase};
+use crate::event::{Batch, FieldNames, Pattern, put_example, take_example};
 
-/// Runs a case and answers what is different, a text each; nothing if it passes. `folder` is where relative paths of
-/// options start.
-pub fn run_case(engine: &Engine, case: &Case, folder: &Path) -> Vec<String> {
+/// What came of a case.
+#[derive(Debug, Default)]
+pub struct CaseRun {
+    /// What is different from what was expected; nothing if it passes.
+    pub differences: Vec<Difference>,
+    /// The number of the batch that each difference is of.
+    pub batch_of: Vec<usize>,
+    /// What came of each batch; of one alone where the options were refused.
+    pub observed: Vec<Observed>,
+    /// Why the options were refused.
+    pub refused: Vec<FilterProblem>,
+    /// WebAssembly instructions that the filter ran for the events; 0 unless the engine counts them.
+    pub fuel: u64,
+}
+
+impl CaseRun {
+    /// What is different in one of the batches.
+    pub fn differences_of(&self, batch: usize) -> Vec<Difference> {
+        let numbered = self.differences.iter().zip(&self.batch_of);
+        numbered.filter(|(_, of)| **of == batch).map(|(difference, _)| difference.clone()).collect()
+    }
+}
+
+/// Runs a case. `folder` is where relative paths of options start.
+pub fn run_case(engine: &Engine, case: &Case, folder: &Path) -> CaseRun {
+    let mut run = CaseRun::default();
     let mut names = FieldNames::new();
     let environment = environment(case, folder);
     let definition = ChainDefinition::build(
@@ -25,22 +52,27 @@ pub fn run_case(engine: &Engine, case: &Case, folder: &Path) -> Vec<String> {
         &environment,
         &mut names,
     );
-    let definition = match (definition, case.expect.refused) {
-        (Err(_), true) => return Vec::new(),
-        (Ok(_), true) => return vec!["the options should have been refused, and were taken".to_owned()],
-        (Err(problems), false) => {
-            let problems = problems.iter().map(|problem| {
-                let fix = if problem.fix.is_empty() { String::new() } else { format!(" ({})", problem.fix) };
-                format!("refused: {}{}{fix}", at(&problem.pointer), problem.message)
-            });
-            return problems.collect();
+    match definition {
+        Err(problems) => {
+            let refused = problems.iter().map(text_of).collect();
+            run.observed.push(Observed { refused, ..Observed::default() });
+            run.refused = problems;
         }
-        (Ok(definition), false) => Arc::new(definition),
-    };
-    match process(case, &definition, names) {
-        Ok(batch) => compare(&case.expect, &batch, definition.filters()),
-        Err(error) => vec![error],
+        Ok(definition) => {
+            run_batches(case, &definition, &Arc::new(names), &mut run);
+            for filter in definition.filters() {
+                run.fuel += filter.counts.fuel.load(Ordering::Relaxed);
+            }
+        }
     }
+    compare_all(case, &mut run);
+    run
+}
+
+/// What an environment has for the address databases of a case, and for those that come with Weir.
+pub fn case_databases(of_case: &[NamedDatabase]) -> Vec<(String, Cow<'static, [u8]>)> {
+    let own = of_case.iter().map(|(name, bytes)| (name.clone(), Cow::Owned(bytes.to_vec())));
+    own.chain(ChainEnvironment::default().databases).collect()
 }
 
 fn environment(case: &Case, folder: &Path) -> ChainEnvironment {
@@ -51,142 +83,142 @@ fn environment(case: &Case, folder: &Path) -> ChainEnvironment {
         locale: locale.unwrap_or(default.locale),
         ecs_compatibility: ecs_compatibility.unwrap_or(default.ecs_compatibility),
         folder: folder.to_path_buf(),
+        databases: case_databases(&case.databases),
         clock: case.clock.map_or(Clock::System, Clock::Fixed),
         randomness: Randomness::Seeded(case.seed),
-        ..ChainEnvironment::default()
     }
 }
 
-fn process(case: &Case, definition: &Arc<ChainDefinition>, names: FieldNames) -> Result<Batch, String> {
-    let mut batch = Batch::new(Arc::new(names), case.input.len());
-    for (row, event) in case.input.iter().enumerate() {
-        let time = case.clock.unwrap_or_default();
+fn run_batches(case: &Case, definition: &ChainDefinition, names: &Arc<FieldNames>, run: &mut CaseRun) {
+    let mut chain = match definition.start() {
+        Ok(chain) => chain,
+        Err(error) => {
+            let stopped = Some(format!("cannot start the filter: {error:#}"));
+            run.observed.push(Observed { stopped, ..Observed::default() });
+            return;
+        }
+    };
+    let mut time = case.clock;
+    for batch in &case.batches {
+        time = batch.clock.or(time);
+        if let Some(time) = batch.clock {
+            chain.set_clock(Clock::Fixed(time));
+        }
+        let before = counted(definition);
+        let mut observed = match process(batch, &mut chain, names, time.unwrap_or_default()) {
+            Ok(observed) => observed,
+            Err(stopped) => Observed { stopped: Some(stopped), ..Observed::default() },
+        };
+        count(definition, &before, &mut observed);
+        let ends = observed.stopped.is_some();
+        run.observed.push(observed);
+        if ends {
+            return;
+        }
+    }
+}
+
+fn process(
+    batch: &CaseBatch,
+    chain: &mut Chain,
+    names: &Arc<FieldNames>,
+    time: i64,
+) -> Result<Observed, String> {
+    if batch.save_and_restore {
+        let (states, lost) = chain.save();
+        if !lost.is_empty() {
+            return Err(format!("its state cannot be saved: {}", lost.join("; ")));
+        }
+        chain
+            .restore(&states)
+            .map_err(|refused| format!("its state is not taken: {}", refused.join("; ")))?;
+    }
+    let events = example_batch(&batch.input, names, time)?;
+    let processed = chain.process(events).map_err(|error| format!("the filter stopped: {error:#}"))?;
+    let mut dead_letters = Vec::new();
+    for letter in &processed.dead_letters {
+        dead_letters.extend(std::iter::repeat_n(letter.reason.clone(), letter.events.rows()));
+    }
+    Ok(Observed {
+        events: (0..processed.batch.rows()).map(|row| take_example(&processed.batch, row)).collect(),
+        dead_letters,
+        ..Observed::default()
+    })
+}
+
+/// A batch of events that are written down.
+///
+/// # Errors
+/// When an event cannot be one.
+pub fn example_batch(
+    events: &[Map<String, Json>],
+    names: &Arc<FieldNames>,
+    time: i64,
+) -> Result<Batch, String> {
+    let mut batch = Batch::new(names.clone(), events.len());
+    for (row, event) in events.iter().enumerate() {
         put_example(&mut batch, row, event, time).map_err(|error| format!("input: {error}"))?;
     }
-    let mut chain = definition.start().map_err(|error| format!("cannot start the filter: {error:#}"))?;
-    let processed = chain.process(batch).map_err(|error| format!("the filter stopped: {error:#}"))?;
-    if let Some(set_aside) = processed.dead_letters.first() {
-        return Err(format!("the event went to the dead letters: {}", set_aside.reason));
-    }
-    Ok(processed.batch)
+    Ok(batch)
 }
 
-fn compare(expect: &Expectation, batch: &Batch, filters: &[Arc<ConfiguredFilter>]) -> Vec<String> {
-    let mut differences = Vec::new();
-    let failed = filters.iter().any(|filter| filter.counts.failed.load(Ordering::Relaxed) > 0);
-    if let Some(expected) = expect.failed
-        && expected != failed
-    {
-        let reasons: Vec<String> =
-            filters.iter().flat_map(|filter| filter.counts.reasons().into_keys()).collect();
-        let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) };
-        differences.push(if failed {
-            format!("the filter failed{reasons}")
-        } else {
-            "the filter should have failed, and did not".to_owned()
-        });
+/// What filters counted so far: failed events, and how often each reason was given.
+type Counted = (u64, HashMap<String, u64>);
+
+fn counted(definition: &ChainDefinition) -> Counted {
+    let mut counted = Counted::default();
+    for filter in definition.filters() {
+        counted.0 += filter.counts.failed.load(Ordering::Relaxed);
+        for (reason, count) in filter.counts.reasons() {
+            *counted.1.entry(reason).or_default() += count;
+        }
     }
-    let expected_events = match &expect.events {
-        Some(events) => events.len(),
-        None => usize::from(!expect.dropped),
+    counted
+}
+
+/// Adds to what was observed what was counted since `before`.
+fn count(definition: &ChainDefinition, before: &Counted, observed: &mut Observed) {
+    const BREAKS: [&str; 5] = ["deadline", "memory", "stack", "trap", "answer"];
+    let now = counted(definition);
+    let broke = definition.filters().iter().any(|filter| filter.counts.breaks.load(Ordering::Relaxed) > 0);
+    observed.failed = now.0 > before.0;
+    for (reason, count) in now.1 {
+        if count <= before.1.get(&reason).copied().unwrap_or_default() {
+            continue;
+        }
+        match broke && BREAKS.contains(&reason.as_str()) {
+            true => observed.breaks.push(reason),
+            false => observed.reasons.push(reason),
+        }
+    }
+    observed.breaks.sort();
+    observed.reasons.sort();
+}
+
+fn compare_all(case: &Case, run: &mut CaseRun) {
+    let mut compiled: HashMap<String, Pattern> = HashMap::new();
+    for (_, pattern) in case.batches.iter().flat_map(|batch| &batch.expect.matches) {
+        if let Ok(pattern_compiled) = Pattern::compile(pattern) {
+            compiled.insert(pattern.clone(), pattern_compiled);
+        }
+    }
+    let matches = |pattern: &str, text: &str| {
+        Some(compiled.get(pattern).is_some_and(|pattern| pattern.is_match(text) == Ok(true)))
     };
-    if batch.rows() != expected_events {
-        differences.push(format!("events: expected {expected_events}, found {}", batch.rows()));
-        return differences;
-    }
-    for (row, event) in expect.events.iter().flatten().enumerate() {
-        compare_fields(event, batch, row, &format!("event {row}: "), &mut differences);
-    }
-    if expect.events.is_some() || expect.dropped {
-        return differences;
-    }
-    compare_fields(&expect.fields, batch, 0, "", &mut differences);
-    for (reference, pattern) in &expect.matches {
-        let found = fields::whole(batch, 0, reference);
-        let matched =
-            found.as_ref().and_then(Json::as_str).is_some_and(|text| pattern.is_match(text) == Ok(true));
-        if !matched {
-            let found = found.map_or_else(|| "nothing".to_owned(), |found| found.to_string());
-            differences.push(format!("{reference}\n  expected  a text that matches\n  found     {found}"));
-        }
-    }
-    for reference in &expect.absent {
-        if let Some(found) = fields::whole(batch, 0, reference) {
-            differences.push(format!("{reference}\n  expected  nothing\n  found     {found}"));
-        }
-    }
-    if let Some(tags) = &expect.tags {
-        let found = fields::whole(batch, 0, &FieldReference::from_fragments(["tags"]));
-        let expected = Json::from(tags.clone());
-        if !(tags.is_empty() && found.is_none()) && found.as_ref() != Some(&expected) {
-            differences.push(difference("tags", &expected, found.as_ref()));
-        }
-    }
-    differences
-}
-
-fn compare_fields(
-    expected: &[(FieldReference, Json)],
-    batch: &Batch,
-    row: usize,
-    prefix: &str,
-    differences: &mut Vec<String>,
-) {
-    for (reference, expected) in expected {
-        let found = fields::whole(batch, row, reference);
-        if !found.as_ref().is_some_and(|found| same(expected, found)) {
-            differences.push(difference(&format!("{prefix}{reference}"), expected, found.as_ref()));
+    for (number, (batch, observed)) in case.batches.iter().zip(&run.observed).enumerate() {
+        for mut difference in compare(&batch.expect, observed, &matches) {
+            if case.batches.len() > 1 {
+                difference.place = format!("batch {}", number + 1);
+            }
+            run.differences.push(difference);
+            run.batch_of.push(number);
         }
     }
 }
 
-fn difference(what: &str, expected: &Json, found: Option<&Json>) -> String {
-    let found = found.map_or_else(|| "nothing".to_owned(), Json::to_string);
-    format!("{what}\n  expected  {expected}\n  found     {found}")
-}
-
-/// Equal values of the same kind: `1` and `1.0` differ, `1.0` and `1e0` do not, nor does the order of a map's keys.
-fn same(expected: &Json, found: &Json) -> bool {
-    match (expected, found) {
-        (Json::Number(expected), Json::Number(found)) => {
-            Value::from_json_number(expected.as_str()) == Value::from_json_number(found.as_str())
-        }
-        (Json::Array(expected), Json::Array(found)) => {
-            expected.len() == found.len()
-                && expected.iter().zip(found).all(|(expected, found)| same(expected, found))
-        }
-        (Json::Object(expected), Json::Object(found)) => {
-            expected.len() == found.len()
-                && expected.iter().all(|(key, value)| found.get(key).is_some_and(|found| same(value, found)))
-        }
-        _ => expected == found,
-    }
-}
-
-fn at(pointer: &str) -> String {
-    if pointer.is_empty() {
-        String::new()
-    } else {
-        format!("{}: ", pointer.trim_start_matches('/').replace('/', "."))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_the_same_by_kind_and_amount() {
-        let check = |left: &str, right: &str, expected: bool| {
-            let json = |text: &str| serde_json::from_str::<Json>(text).unwrap();
-            assert_eq!(same(&json(left), &json(right)), expected, "{left} {right}");
-        };
-        check("1", "1", true);
-        check("1", "1.0", false);
-        check("1.0", "1e0", true);
-        check("1.5", "1.50", true);
-        check("[1, {\"a\": 2, \"b\": 3}]", "[1, {\"b\": 3, \"a\": 2}]", true);
-        check("\"1\"", "1", false);
-        check("[]", "[1]", false);
-    }
+fn text_of(problem: &FilterProblem) -> String {
+    let fix = if problem.fix.is_empty() { String::new() } else { format!(" ({})", problem.fix) };
+    let pointer = problem.pointer.trim_start_matches('/').replace('/', ".");
+    let at = if pointer.is_empty() { String::new() } else { format!("{pointer}: ") };
+    format!("{at}{}{fix}", problem.message)
 }

@@ -19,7 +19,7 @@ use super::dead_letter::end_of_whole_lines;
 use super::retry::Retry;
 use super::text::RowText;
 use super::turns::Turns;
-use super::{Delivery, Output, OutputContext, RetryWaits};
+use super::{Delivery, Output, OutputContext, Rendered, RetryWaits};
 use crate::config::Section;
 use crate::event::{Batch, Documents};
 
@@ -196,6 +196,18 @@ fn sort_by_file(options: &FileOptions, batch: &Batch) -> (Vec<Chunk>, Vec<(usize
         chunk.rows.push(row);
     }
     (chunks, rejected)
+}
+
+/// The path that each event goes to, as it is rendered; an error is why it can go to none.
+pub(super) fn preview(options: &FileOptions, batch: &Batch) -> Vec<Rendered> {
+    let paths = RowText::new(&options.path, batch);
+    let path = |row| -> Rendered {
+        let mut text = String::new();
+        paths.render(row, &mut text)?;
+        resolved(options, &text)?;
+        Ok(vec![("path".to_owned(), text.into())])
+    };
+    (0..batch.rows()).map(path).collect()
 }
 
 /// The path of a rendered text. What comes from an event may name folders and a file, and lead nowhere else.

@@ -19,6 +19,7 @@ pub mod elasticsearch;
 pub mod file;
 #[cfg(test)]
 mod file_tests;
+mod preview;
 pub mod retry;
 mod rubydebug;
 pub mod stdout;
@@ -26,6 +27,7 @@ mod text;
 mod turns;
 
 pub use dead_letter::{DeadLetter, DeadLetters};
+pub use preview::{Rendered, preview};
 pub use retry::{NotAcknowledged, RetryWaits, Wait, Waiting};
 
 /// What became of a batch's events.

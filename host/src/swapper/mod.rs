@@ -23,7 +23,7 @@ use crate::filter::{ChainEnvironment, ChainSource, Engine, FilterProblem};
 use crate::observe::rfc3339;
 
 pub use report::{ChangedFilter, LastSwap, SwapFigures, SwapOutcome, SwapRequest};
-pub use watch::watch_files;
+pub use watch::{LOOK_EVERY, Seen, look_at, watch_files};
 
 /// Changes the filters of one running pipeline.
 pub struct Swapper {

@@ -1,4 +1,4 @@
-//! Looking at the files of a pipeline for changes (`weir run --watch`). They are looked at twice a second, which costs a few
+//! Looking at files for changes: those of a pipeline (`weir run --watch`), those of cases (`weir test --watch`). They are looked at twice a second, which costs a few
 //! microseconds, works on every file system and for files that are replaced by others of their name.
 
 use std::path::PathBuf;
@@ -9,9 +9,20 @@ use super::Swapper;
 
 /// How often files are looked at. A change counts when a file has been the same twice: one that is being written is left
 /// alone.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-type Seen = Vec<(PathBuf, Option<(SystemTime, u64)>)>;
+/// Files with the time of their last change and their length; `None`: a file is not there.
+pub type Seen = Vec<(PathBuf, Option<(SystemTime, u64)>)>;
+
+/// Looks at files.
+pub fn look_at(files: impl IntoIterator<Item = PathBuf>) -> Seen {
+    let look = |path: PathBuf| {
+        let found = path.metadata().ok();
+        let found = found.and_then(|found| Some((found.modified().ok()?, found.len())));
+        (path, found)
+    };
+    files.into_iter().map(look).collect()
+}
 
 /// Reloads the pipeline file whenever it, a component that it names or a component's cases changed. Does not end by itself.
 pub async fn watch_files(swapper: Arc<Swapper>) {
@@ -46,10 +57,5 @@ pub async fn watch_files(swapper: Arc<Swapper>) {
 }
 
 fn seen(swapper: &Swapper) -> Seen {
-    let look = |path: PathBuf| {
-        let found = path.metadata().ok();
-        let found = found.and_then(|found| Some((found.modified().ok()?, found.len())));
-        (path, found)
-    };
-    swapper.files().into_iter().map(look).collect()
+    look_at(swapper.files())
 }

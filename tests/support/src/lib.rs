@@ -7,6 +7,7 @@ pub mod fault_proxy;
 pub mod gate;
 pub mod http_client;
 pub mod http_server;
+#[path = "../../../host/src/address_database.rs"]
 pub mod mmdb;
 pub mod random;
 pub mod servers;

@@ -64,6 +64,12 @@ mod tests {
     use serde_json::json;
     use weir_filter::test::run;
 
+    /// Those that are about the common options only `weir test` can run.
+    #[test]
+    fn the_cases_pass() {
+        weir_filter::test::run_cases::<super::{{Type}}>("cases");
+    }
+
     #[test]
     fn a_card_is_hidden() {
         let after = run::<super::{{Type}}>(&json!({"keep": 2}), json!({"message": "card 4111111111111111"}));

@@ -20,6 +20,7 @@ use weir::filter::{Compilation, ConfiguredFilter, Engine};
 use weir::output::{Delivery, Output};
 use weir::pipeline::{self, LineCounts};
 
+use super::terminal::grouped;
 use super::{cache_folder, terminal};
 use table::Table;
 
@@ -159,28 +160,12 @@ fn short(time: Duration) -> String {
     if amount < 10.0 { format!("{amount:.1} {unit}") } else { format!("{amount:.0} {unit}") }
 }
 
-/// Figures in groups of three.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn numbers_and_times_are_short() {
-        assert_eq!(grouped(7), "7");
-        assert_eq!(grouped(123_456), "123,456");
-        assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(short(Duration::from_nanos(1_234)), "1.2 µs");
         assert_eq!(short(Duration::from_millis(45)), "45 ms");
     }

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use weir::config::Component;
+use weir::config::cases::TEST_ENDING;
 use weir::filter::Engine;
 
 /// How deep folders are searched.
@@ -13,40 +15,107 @@ const DEEPEST: usize = 12;
 
 /// A file of cases.
 pub(super) struct Found {
+    /// Where it lies; of one that a component carries, a name for messages in the component's folder.
     pub(super) path: PathBuf,
+    pub(super) source: Source,
     /// The component, where the command line names it.
     pub(super) component: Option<Component>,
+}
+
+/// What a file of cases is read from.
+pub(super) enum Source {
+    /// The file.
+    File,
+    /// The file, which is that of a pipeline's tests.
+    Pipeline,
+    /// A component, which carries the text, and all files that the cases may name.
+    Carried { text: String, files: Rc<Vec<(String, String)>> },
+}
+
+impl Found {
+    fn file(path: PathBuf, component: Option<Component>) -> Self {
+        Found { path, source: Source::File, component }
+    }
 }
 
 /// The files of cases that a path of the command line stands for, in order.
 ///
 /// # Errors
 /// When there is no such file, or a folder cannot be read.
-pub(super) fn find(path: &Path) -> Result<Vec<Found>> {
+pub(super) fn find(path: &Path, engine: &Engine) -> Result<Vec<Found>> {
+    let name = path.to_str().and_then(|name| Engine::built_in().find(|known| *known == name));
+    if let Some(name) = name.filter(|_| !path.exists()) {
+        return carried(Component::BuiltIn(name.to_owned()), path, engine);
+    }
     let metadata = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
     if metadata.is_dir() {
-        let mut files = Vec::new();
-        search(path, 0, &mut files)?;
-        return Ok(files.into_iter().map(|path| Found { path, component: None }).collect());
+        let mut found = Vec::new();
+        search(path, 0, &mut found)?;
+        return Ok(found);
     }
     if path.extension().is_some_and(|extension| extension == "wasm") {
         let folder = path.parent().unwrap_or(Path::new("")).join("cases");
-        let component = Some(Component::File(path.to_path_buf()));
-        let files = case_files(&folder)
-            .with_context(|| format!("{} has no cases beside it, in {}", path.display(), folder.display()))?;
-        return Ok(files.into_iter().map(|path| Found { path, component: component.clone() }).collect());
+        let component = Component::File(path.to_path_buf());
+        if !folder.is_dir() {
+            return carried(component, path, engine);
+        }
+        let files = case_files(&folder)?;
+        return Ok(files.into_iter().map(|path| Found::file(path, Some(component.clone()))).collect());
     }
-    Ok(vec![Found { path: path.to_path_buf(), component: None }])
+    if let Some(tests) = tests_of(path)? {
+        return Ok(vec![Found { path: tests, source: Source::Pipeline, component: None }]);
+    }
+    Ok(vec![Found::file(path.to_path_buf(), None)])
 }
 
-fn search(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
+/// The file of a pipeline's tests that a path stands for: it is that, or a pipeline file that has one beside it.
+fn tests_of(path: &Path) -> Result<Option<PathBuf>> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if name.ends_with(TEST_ENDING) {
+        return Ok(Some(path.to_path_buf()));
+    }
+    let beside = name.strip_suffix(".toml").map(|stem| path.with_file_name(format!("{stem}{TEST_ENDING}")));
+    let Some(beside) = beside else { return Ok(None) };
+    if beside.is_file() {
+        return Ok(Some(beside));
+    }
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let is_pipeline =
+        text.lines().any(|line| matches!(line.trim(), "[input]" | "[[input]]" | "[output]" | "[[output]]"));
+    if is_pipeline {
+        bail!(
+            "{} is a pipeline file, and its tests would be in {}, which is not there",
+            path.display(),
+            beside.display()
+        );
+    }
+    Ok(None)
+}
+
+/// The files of cases that a component carries in itself.
+fn carried(component: Component, path: &Path, engine: &Engine) -> Result<Vec<Found>> {
+    let files = engine.carried_cases(&component)?;
+    if files.is_empty() {
+        bail!("{} has no folder `cases` beside it and carries no cases in it", path.display());
+    }
+    let files = Rc::new(files);
+    let cases = files.iter().filter(|(name, _)| name.ends_with(".toml"));
+    let found = cases.map(|(name, text)| {
+        let source = Source::Carried { text: text.clone(), files: files.clone() };
+        let path = path.with_file_name(format!("{}:{name}", path.file_name().unwrap_or_default().display()));
+        Found { path, source, component: Some(component.clone()) }
+    });
+    Ok(found.collect())
+}
+
+fn search(folder: &Path, depth: usize, found: &mut Vec<Found>) -> Result<()> {
     let name = fs::canonicalize(folder).ok().and_then(|folder| folder.file_name().map(ToOwned::to_owned));
     if name.is_some_and(|name| name == "cases") {
-        files.extend(case_files(folder)?);
+        found.extend(case_files(folder)?.into_iter().map(|path| Found::file(path, None)));
         return Ok(());
     }
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let mut folders = Vec::new();
+    let (mut folders, mut tests) = (Vec::new(), Vec::new());
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
@@ -55,12 +124,16 @@ fn search(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
         if entry.file_type()?.is_dir() && !name.starts_with('.') && name != "target" && name != "node_modules"
         {
             folders.push(entry.path());
+        } else if name.ends_with(TEST_ENDING) {
+            tests.push(entry.path());
         }
     }
+    tests.sort();
+    found.extend(tests.into_iter().map(|path| Found { path, source: Source::Pipeline, component: None }));
     folders.sort();
     if depth < DEEPEST {
         for folder in folders {
-            search(&folder, depth + 1, files)?;
+            search(&folder, depth + 1, found)?;
         }
     }
     Ok(())

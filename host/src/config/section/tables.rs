@@ -1,6 +1,7 @@
 //! The keys of a section that hold more than one value: sections of their own, maps, and what is left for a guest.
 
 use serde_json::Value as Json;
+use weir_filter::FieldReference;
 
 use super::super::tree::{Node, Places, Value, pointer_token};
 use super::values::word;
@@ -67,6 +68,83 @@ impl Section {
             map.push((entry.key.clone(), entry.value.to_json("", &mut Places::default())));
         }
         map
+    }
+
+    /// The tables in a table, by their keys.
+    pub(in crate::config) fn named_sections(&mut self, key: &str) -> Vec<(String, Section)> {
+        let Some(mut section) = self.section(key) else { return Vec::new() };
+        let names = section.keys();
+        let mut sections = Vec::with_capacity(names.len());
+        for name in names {
+            if let Some(inner) = section.section(&name) {
+                sections.push((name, inner));
+            }
+        }
+        sections
+    }
+
+    /// The keys of the section; they count as known.
+    pub(in crate::config) fn keys(&mut self) -> Vec<String> {
+        self.rest_is_known = true;
+        self.entries.iter().map(|entry| entry.key.clone()).collect()
+    }
+
+    /// The elements of a list, each as a section where it is a table.
+    pub(in crate::config) fn elements(&mut self, key: &str) -> Vec<Option<Section>> {
+        let Some(node) = self.node(key) else { return Vec::new() };
+        let Value::List(elements) = node.value else { return vec![None] };
+        let section = |element: Node| match element.value {
+            Value::Table(entries) => Some(self.inner(key, element.span, entries)),
+            _ => None,
+        };
+        elements.into_iter().map(section).collect()
+    }
+
+    /// The keys of a table and their values as JSON, in the file's order.
+    pub(in crate::config) fn members(&mut self, key: &str) -> Vec<(String, Json)> {
+        let Some(node) = self.node(key) else { return Vec::new() };
+        let Value::Table(entries) = &node.value else {
+            self.wrong_kind::<()>(key, &node, "a table", &format!("write {key} = {{ … = … }}"));
+            return Vec::new();
+        };
+        let json = |node: &Node| node.to_json("", &mut Places::default());
+        entries.iter().map(|entry| (entry.key.clone(), json(&entry.value))).collect()
+    }
+
+    /// The keys of a table as field references, with their values.
+    pub(in crate::config) fn fields(&mut self, key: &str) -> Vec<(FieldReference, Json)> {
+        let Some(mut section) = self.section(key) else { return Vec::new() };
+        section.rest_as_fields()
+    }
+
+    /// All keys that were not asked for as field references, with their values.
+    pub(in crate::config) fn rest_as_fields(&mut self) -> Vec<(FieldReference, Json)> {
+        self.rest_is_known = true;
+        let mut fields = Vec::new();
+        for entry in &self.entries {
+            if self.asked.contains(&entry.key) {
+                continue;
+            }
+            match FieldReference::parse(&entry.key) {
+                Ok(reference) => fields.push((reference, entry.value.to_json("", &mut Places::default()))),
+                Err(message) => {
+                    let fix = "write a field's name, or \"[a][b]\"".to_owned();
+                    self.report(entry.key_span.clone(), message, fix);
+                }
+            }
+        }
+        fields
+    }
+
+    /// Something is wrong with what this key's table has at `member`.
+    pub(in crate::config) fn member_problem(&mut self, key: &str, member: &str, message: &str, fix: &str) {
+        let mut span = self.span_of(key);
+        if let Some(Node { value: Value::Table(entries), .. }) = self.node(key)
+            && let Some(entry) = entries.iter().find(|entry| entry.key == member)
+        {
+            span = entry.key_span.clone();
+        }
+        self.report(span, message.to_owned(), fix.to_owned());
     }
 
     /// Any value, as JSON in the file's order.

@@ -1,5 +1,6 @@
 //! Databases as files: read once however many filters and workers use one, and read again when the file is replaced.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,7 @@ pub(super) struct Version {
 /// end the process, whoever did it, and nothing here could show that nobody does.
 pub(super) enum Content {
     Read(Vec<u8>),
-    Embedded(&'static [u8]),
+    Embedded(Cow<'static, [u8]>),
 }
 
 impl AsRef<[u8]> for Content {
@@ -52,7 +53,7 @@ impl Databases {
     /// Opens what a guest's options name: one of the environment's own databases, or a file.
     pub(super) fn open(&self, environment: &ChainEnvironment, name: &str) -> Result<Arc<Database>> {
         if let Some((_, bytes)) = environment.databases.iter().find(|(known, _)| known == name) {
-            let reader = read(Content::Embedded(bytes)).with_context(|| name.to_owned())?;
+            let reader = read(Content::Embedded(bytes.clone())).with_context(|| name.to_owned())?;
             return Ok(Arc::new(Database { reader, file: None }));
         }
         self.open_file(&environment.folder.join(name))

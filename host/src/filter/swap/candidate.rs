@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use super::live::SwappableChain;
 use super::version::ChainVersion;
-use crate::config::cases::{self, Case};
+use crate::config::cases::{self, Case, CaseFolder, CaseReading};
 use crate::config::{Component, embedded_cases};
 use crate::filter::component::FilterCode;
 use crate::filter::definition::{Before, ChainDefinition, ChainEnvironment, ChainSource, FilterProblem};
@@ -104,9 +104,10 @@ impl LoadedComponent {
             for mut case in cases {
                 count += 1;
                 case.step.component = self.component.clone();
-                let differences = run_case(&engine, &case, &folder);
+                let differences = run_case(&engine, &case, &folder).differences;
                 if !differences.is_empty() {
-                    failures.push(format!("{file}: {}: {}", case.name, differences.join("; ")));
+                    let texts: Vec<String> = differences.iter().map(ToString::to_string).collect();
+                    failures.push(format!("{file}: {}: {}", case.name, texts.join("; ")));
                 }
             }
         }
@@ -128,7 +129,8 @@ fn files_of(folder: &Path) -> Result<Vec<CasesOfFile>> {
         let path = entry.with_context(named)?.path();
         if path.extension().is_some_and(|ending| ending == "toml") {
             let text = std::fs::read_to_string(&path).with_context(named)?;
-            files.push((path.display().to_string(), folder.to_path_buf(), cases_of(&path, text)?));
+            let cases = cases_of(&path, text, CaseFolder::Disk(folder.to_path_buf()))?;
+            files.push((path.display().to_string(), folder.to_path_buf(), cases));
         }
     }
     if files.is_empty() {
@@ -138,15 +140,16 @@ fn files_of(folder: &Path) -> Result<Vec<CasesOfFile>> {
 }
 
 fn embedded(cases: &[(String, String)], folder: &Path) -> Result<Vec<CasesOfFile>> {
-    let files = cases.iter().map(|(name, text)| {
-        let cases = cases_of(Path::new(name), text.clone())?;
-        Ok((name.clone(), folder.to_path_buf(), cases))
-    });
-    files.collect()
+    let mut files = Vec::new();
+    for (name, text) in cases.iter().filter(|(name, _)| name.ends_with(".toml")) {
+        let cases = cases_of(Path::new(name), text.clone(), CaseFolder::Carried(cases))?;
+        files.push((name.clone(), folder.to_path_buf(), cases));
+    }
+    Ok(files)
 }
 
-fn cases_of(path: &Path, text: String) -> Result<Vec<Case>> {
-    let (file, problems) = cases::read_cases_of(path, text);
+fn cases_of(path: &Path, text: String, folder: CaseFolder<'_>) -> Result<Vec<Case>> {
+    let (file, problems) = cases::read_cases_of(path, text, &CaseReading { folder, may_lack_expect: false });
     if problems.errors() > 0 {
         bail!("{}", problems.render(false).trim_end());
     }

@@ -19,7 +19,7 @@ pub struct SavedState {
 impl Chain {
     /// Asks all stateful filters for what they keep. The second: filters that did not give it, and why; what they kept is
     /// lost.
-    pub(super) fn save(&mut self) -> (Vec<SavedState>, Vec<String>) {
+    pub(in crate::filter) fn save(&mut self) -> (Vec<SavedState>, Vec<String>) {
         let (mut states, mut lost) = (Vec::new(), Vec::new());
         for running in self.running() {
             if !running.configured().stateful {
@@ -45,7 +45,7 @@ impl Chain {
     ///
     /// # Errors
     /// What each filter says that does not take its state; it has begun anew then.
-    pub(super) fn restore(&mut self, states: &[SavedState]) -> Result<(), Vec<String>> {
+    pub(in crate::filter) fn restore(&mut self, states: &[SavedState]) -> Result<(), Vec<String>> {
         let mut refused = Vec::new();
         for running in self.running() {
             if !running.configured().stateful {

@@ -19,6 +19,7 @@ use super::response::Sent;
 use super::server::{Server, hexadecimal_sha256};
 use crate::event::document::write_text;
 use crate::event::{Batch, Documents, FieldReference, fields};
+use crate::output::Rendered;
 use crate::output::text::{RowText, text_of};
 
 /// Elasticsearch refuses a whole request for an id longer than this.
@@ -113,6 +114,34 @@ pub(super) fn build(options: &ActionOptions, server: &Server, batch: &Batch, bul
         bulk.requests.push(BulkBody { bytes: body.into(), items });
     }
     bulk
+}
+
+/// What the action line of each event says, in order; an error is why the event cannot be asked for.
+pub(super) fn preview(options: &ActionOptions, server: &Server, batch: &Batch) -> Vec<Rendered> {
+    let batch = prepared(options, batch);
+    let mut lines = Lines::new(options, server, &batch);
+    let mut previews = Vec::with_capacity(batch.rows());
+    let mut text = Vec::new();
+    for row in 0..batch.rows() {
+        text.clear();
+        previews.push(lines.write(row, &mut text).map(|_| {
+            let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let line = serde_json::from_slice::<serde_json::Map<String, Json>>(line).unwrap_or_default();
+            let mut rendered = Vec::new();
+            for (action, parts) in line {
+                rendered.push(("action".to_owned(), Json::from(action)));
+                for (key, value) in parts.as_object().into_iter().flatten() {
+                    let name = match key.as_str() {
+                        "_id" => "document_id",
+                        other => other.trim_start_matches('_'),
+                    };
+                    rendered.push((name.to_owned(), value.clone()));
+                }
+            }
+            rendered
+        }));
+    }
+    previews
 }
 
 /// The events as they are stored: a data stream's fields and a child's join field are written into them.

@@ -32,11 +32,17 @@ use self::client::{Answer, Client};
 use self::response::{Outcome, parse_answer};
 use self::server::{IndexTemplate, Server, find_server, put_template, read_index_template};
 use super::retry::Retry;
-use super::{Delivery, NotAcknowledged, Output, OutputContext};
+use super::{Delivery, NotAcknowledged, Output, OutputContext, Rendered};
 use crate::counts::reason_word;
 use crate::event::Batch;
 
 pub use options::{ElasticsearchOptions, read_options};
+
+/// What the action line of each event says, by the names that options have (`index`, `document_id`); for a server of
+/// version 8.
+pub(super) fn preview(options: &ElasticsearchOptions, batch: &Batch) -> Vec<Rendered> {
+    body::preview(&options.actions, &Server { is_opensearch: false, version: (8, 0) }, batch)
+}
 
 /// Opens the output: reads its files and finds its credentials, and begins to look for the server, which may come later.
 ///

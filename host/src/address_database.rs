@@ -1,5 +1,6 @@
 //! Writes address databases (MaxMind DB 2.0, `.mmdb`) from a table of networks. Reading them is the business of the
-//! `maxminddb` crate. `host/build.rs` includes this file as it is, so it needs the standard library and serde_json only.
+//! `maxminddb` crate. The cases of filters have such tables, and so has the demo: `host/build.rs` includes this file as it is, and so
+//! does the support of tests, so it needs the standard library and serde_json only.
 //!
 //! The form is described at <https://maxmind.github.io/MaxMind-DB/>: a binary tree over the bits of an address, whose
 //! leaves point into a section of typed data, and a map of metadata at the end.
