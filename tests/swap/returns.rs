@@ -1,5 +1,5 @@
-//! Versions that turn out bad on live events: the version before is back within a second of the first break, and every event
-//! comes out, marked by one of the two.
+//! Versions that turn out bad on live events: the version before is back after a bounded number of events, in `make swap-test`
+//! also within a second, and every event comes out, marked by one of the two.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -8,6 +8,9 @@ use weir::filter::ConfiguredFilter;
 use weir::swapper::SwapRequest;
 
 use crate::bench::{Bench, GUESTS, mark, under_load, version};
+
+/// Events after which a version breaks here, or whose failures are looked at, at the latest: 1,000 of each of two instances.
+const MOST_EVENTS: u64 = 2000;
 
 /// Swaps to version 2 with these options and events going on; answers when the version before was back, counted from the
 /// swap.
@@ -26,7 +29,7 @@ fn check(old: &str, new: &str, reason: &str, rows: usize) {
         ..SwapRequest::default()
     };
     let before = bench.chain.current().number;
-    let mut took = Duration::ZERO;
+    let (mut took, mut new) = (Duration::ZERO, bench.chain.current());
     let (events, _) = under_load(&bench, 2, rows, &["mark"], || {
         // Enough events for a share of failures.
         let patience = Instant::now();
@@ -36,6 +39,7 @@ fn check(old: &str, new: &str, reason: &str, rows: usize) {
         }
         bench.swapper.swap(&request, &|_| {}).expect("nobody knows yet");
         let started = Instant::now();
+        new = bench.chain.current();
         while bench.chain.current().number != before {
             assert!(started.elapsed() < Duration::from_secs(20), "{reason}: it is not back");
             std::thread::yield_now();
@@ -49,7 +53,14 @@ fn check(old: &str, new: &str, reason: &str, rows: usize) {
     let all = counted(&bench, |filter| &filter.counts.events_in);
     assert_eq!(all, events, "{reason}: every event is counted once, whichever version it came out of");
     println!("{reason}: back {took:?} after the swap; {events} events, none lost");
-    assert!(took < Duration::from_secs(1), "{reason}: back after {took:?}");
+    if new.number != before {
+        let of_new = new.definition.filters()[0].version_counts.events_in.load(Ordering::Relaxed);
+        assert!(of_new <= MOST_EVENTS + 3 * rows as u64, "{reason}: back after {of_new} events");
+    }
+    // `make swap-test` has the machine for itself; beside other tests a thread may not be scheduled for as long.
+    if std::env::var_os("WEIR_SWAPS").is_some() {
+        assert!(took < Duration::from_secs(1), "{reason}: back after {took:?}");
+    }
     assert_eq!(bench.pass(1).check(&["mark"]), Ok(mark(1)));
 }
 

@@ -39,11 +39,14 @@ pub struct FilterCounts {
     pub(super) fuel: AtomicU64,
     reasons: Mutex<BTreeMap<String, u64>>,
     counters: Mutex<BTreeMap<String, u64>>,
+    /// Held while a batch's counts are added, and while numbers are read that must be of the same batches.
+    adding: Mutex<()>,
 }
 
 impl FilterCounts {
     /// Adds what `other` counted.
     pub(super) fn absorb(&self, other: &FilterCounts) {
+        let _adding = self.adding.lock();
         for (own, other) in self.numbers().into_iter().zip(other.numbers()) {
             let count = other.load(Ordering::Relaxed);
             if count > 0 {
@@ -56,6 +59,12 @@ impl FilterCounts {
         for (name, count) in other.counters() {
             self.add_counter(&name, count);
         }
+    }
+
+    /// Events that entered, and those of the same batches on which the filter failed.
+    pub(super) fn entered_and_failed(&self) -> (u64, u64) {
+        let _adding = self.adding.lock();
+        (self.events_in.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
     }
 
     /// Counts from nothing again.

@@ -393,17 +393,17 @@ fn check_failures(chain: &Chain, before: &ChainVersion, most: f64) -> Result<()>
         if failed == 0 {
             continue;
         }
-        let version = &filter.version_counts;
-        let events =
-            version.events_in.load(Ordering::Relaxed) + filter.counts.events_in.load(Ordering::Relaxed);
-        let all_failed = version.failed.load(Ordering::Relaxed) + failed;
+        // Other workers add to the counts of the versions meanwhile, a batch at a time.
+        let (of_version, failed_before) = filter.version_counts.entered_and_failed();
+        let events = of_version + filter.counts.events_in.load(Ordering::Relaxed);
+        let all_failed = failed_before + failed;
         let earlier = before.definition.filters().iter().find(|other| other.id == filter.id);
         let Some(earlier) = earlier.map(|earlier| &earlier.version_counts) else { continue };
-        let earlier_events = earlier.events_in.load(Ordering::Relaxed);
+        let (earlier_events, earlier_failed) = earlier.entered_and_failed();
         if events < FEWEST_EVENTS || earlier_events < FEWEST_EVENTS {
             continue;
         }
-        let share_before = share(earlier.failed.load(Ordering::Relaxed), earlier_events);
+        let share_before = share(earlier_failed, earlier_events);
         let share = share(all_failed, events);
         if share > share_before + most {
             return Err(TooManyFailures { filter: filter.id.clone(), failed, share, share_before }.into());
