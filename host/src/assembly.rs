@@ -142,7 +142,7 @@ pub async fn open(prepared: &Prepared, options: RunOptions) -> Result<Line> {
         let context = InputContext {
             name: input.name.clone(),
             names: names.clone(),
-            ledger: ledger.input(&input.name),
+            ledger: ledger.input(&input.name).patient(waiting.clone(), abandon.clone()),
             batch_size: pipeline.batch_size.max(1),
             batch_delay: pipeline.batch_delay,
             stop: stop.clone(),
@@ -176,6 +176,7 @@ pub async fn open(prepared: &Prepared, options: RunOptions) -> Result<Line> {
         stop,
         drain_limit: pipeline.drain_limit,
         abandon,
+        waiting,
     })
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use futures::future::{BoxFuture, FutureExt, try_join_all};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::counts::{ByReason, Passed, add};
@@ -16,8 +17,9 @@ use crate::filter::SetAside;
 use crate::filter::swap::SavedState;
 use crate::filter::swap::{Assigned, SwappableChain, read_states, write_states};
 use crate::input::{Input, Read};
-use crate::ledger::{Ledger, Position};
-use crate::output::{DeadLetter, DeadLetters, Output};
+use crate::ledger::{DiskRefuses, Ledger, Position, WAIT};
+use crate::output::retry::Retry;
+use crate::output::{DeadLetter, DeadLetters, Output, RetryWaits, Waiting};
 use crate::shares::{Shares, letters};
 
 pub use crate::counts::{LineCounts, LineFigures};
@@ -45,9 +47,28 @@ pub struct Line {
     /// Cancelled by [`drive`] when the drain takes longer than that: outputs then give up, and what they had is read again
     /// at the next start.
     pub abandon: CancellationToken,
+    /// What is waited for: a ledger that cannot be written holds the line.
+    pub waiting: Arc<Waiting>,
     /// What is counted.
     pub counts: Arc<LineCounts>,
 }
+
+impl Line {
+    /// The dead letters of filters and outputs, each once.
+    pub fn all_dead_letters(&self) -> Vec<Arc<DeadLetters>> {
+        let mut all = vec![self.dead_letters.clone()];
+        for output in &self.outputs {
+            if !all.iter().any(|letters| Arc::ptr_eq(letters, &output.dead_letters)) {
+                all.push(output.dead_letters.clone());
+            }
+        }
+        all
+    }
+}
+
+/// Waits for a disk that does not take a commit: opening the ledger anew looks at all of it.
+const DISK_WAITS: RetryWaits =
+    RetryWaits { initial: Duration::from_millis(500), max: Duration::from_secs(16) };
 
 /// An output and which events it gets.
 #[derive(Clone)]
@@ -65,8 +86,8 @@ pub struct LineOutput {
 /// Runs the line until its inputs end, by themselves or because `stop` was cancelled.
 ///
 /// # Errors
-/// When an input, a filter (`on_error` or `on_trap` is `"stop"`), an output or the ledger cannot go on. Nothing that was
-/// not delivered has been committed then.
+/// When an input, a filter (`on_error` or `on_trap` is `"stop"`) or an output cannot go on, or the ledger is damaged. Nothing
+/// that was not delivered has been committed then. While the disk does not take a commit the line holds.
 pub async fn drive(line: Line) -> Result<()> {
     let watch = tokio::spawn(watch_drain(
         line.name.clone(),
@@ -75,6 +96,11 @@ pub async fn drive(line: Line) -> Result<()> {
         line.abandon.clone(),
     ));
     let outputs = line.outputs.clone();
+    // Ends with this function.
+    let mut aging = JoinSet::new();
+    for letters in line.all_dead_letters() {
+        aging.spawn(async move { letters.remove_old_letters().await });
+    }
     let ended = drive_stages(line).await;
     watch.abort();
     for output in &outputs {
@@ -99,7 +125,9 @@ async fn watch_drain(name: String, limit: Duration, stop: CancellationToken, aba
 }
 
 async fn drive_stages(line: Line) -> Result<()> {
-    let Line { inputs, chain, outputs, dead_letters, ledger, in_flight, counts, stop, .. } = line;
+    let Line {
+        inputs, chain, outputs, dead_letters, ledger, in_flight, counts, stop, abandon, waiting, ..
+    } = line;
     let workers = chain.workers();
     let outputs: Arc<[LineOutput]> = outputs.into();
     let names: Arc<[String]> = inputs.iter().map(|(name, _)| name.clone()).collect();
@@ -123,20 +151,18 @@ async fn drive_stages(line: Line) -> Result<()> {
         .map_ok(|filtered| deliver(filtered, &outputs, &dead_letters, &counts))
         .try_buffered(in_flight.max(1))
         .map_ok(|(number, position)| {
-            let (ledger, names, counts) = (ledger.clone(), names.clone(), counts.clone());
-            joined(tokio::task::spawn_blocking(move || {
-                let Some(name) = names.get(number) else { return Ok(()) };
-                ledger
-                    .commit(&[(name.as_str(), &position)])
-                    .context("cannot write down what has been delivered")?;
+            let (name, counts) = (names.get(number).cloned(), counts.clone());
+            let committed = commit(&ledger, name, position, &waiting, &abandon);
+            async move {
+                committed.await.context("cannot write down what has been delivered")?;
                 counts.committed();
                 Ok(())
-            }))
+            }
         })
         .try_buffered(1)
         .try_for_each(async |()| Ok(()));
     stages.await?;
-    joined(tokio::task::spawn_blocking(move || keep_states(&chain, &ledger))).await?;
+    keep_states(chain, &ledger, &waiting, &abandon).await?;
     let error = input_error.lock().unwrap_or_else(PoisonError::into_inner).take();
     error.map_or(Ok(()), Err)
 }
@@ -145,13 +171,43 @@ async fn drive_stages(line: Line) -> Result<()> {
 const FILTER_STATES: &str = "\0filters";
 
 /// Writes down what stateful filters keep, once all that they saw is committed.
-fn keep_states(chain: &SwappableChain, ledger: &Ledger) -> Result<()> {
-    let puts = write_states(&chain.final_states()?);
+async fn keep_states(
+    chain: Arc<SwappableChain>,
+    ledger: &Arc<Ledger>,
+    waiting: &Waiting,
+    abandon: &CancellationToken,
+) -> Result<()> {
+    let states = move || Ok(write_states(&chain.final_states()?));
+    let puts = joined(tokio::task::spawn_blocking(states)).await?;
     if puts.is_empty() {
         return Ok(());
     }
     let position = Position { puts, removes: Vec::new() };
-    ledger.commit(&[(FILTER_STATES, &position)]).context("cannot write down what the filters keep")
+    let committed = commit(ledger, Some(FILTER_STATES.to_owned()), position, waiting, abandon).await;
+    committed.context("cannot write down what the filters keep")
+}
+
+/// Commits a position. A disk that refuses is waited for: meanwhile nothing is acknowledged, and soon nothing is read, since
+/// the line is full. `None` as the name: nothing is to be committed.
+async fn commit(
+    ledger: &Arc<Ledger>,
+    name: Option<String>,
+    position: Position,
+    waiting: &Waiting,
+    abandon: &CancellationToken,
+) -> Result<()> {
+    let Some(name) = name else { return Ok(()) };
+    let written = Arc::new((name, position));
+    let mut retry =
+        Retry::new(WAIT, DISK_WAITS, waiting, abandon).saying("delivered, and not yet written down");
+    loop {
+        let (ledger, written) = (ledger.clone(), written.clone());
+        let write = move || ledger.commit(&[(written.0.as_str(), &written.1)]);
+        match joined(tokio::task::spawn_blocking(write)).await {
+            Err(error) if error.is::<DiskRefuses>() => retry.wait(&format!("{error:#}")).await?,
+            committed => return committed,
+        }
+    }
 }
 
 /// What stateful filters kept at the last stop, if it was a clean one. It is taken out of the ledger: after a kill filters

@@ -148,6 +148,13 @@ fn page(figures: &PipelineFigures, color: bool) -> String {
             .collect()
     };
     write_table(&mut page, &["set aside at", "reason", "events"], left(&figures.dead_lettered), color);
+    if figures.dead_letters_removed > 0 {
+        let _ = writeln!(
+            page,
+            "{} dead letters were removed, unread, for want of room or for their age\n",
+            figures.dead_letters_removed
+        );
+    }
     write_table(&mut page, &["dropped at", "reason", "events"], left(&figures.dropped), color);
     write_events(&mut page, figures);
     page

@@ -1,5 +1,5 @@
 //! A disk that is full or breaks at any moment, and processes and machines that end there: what was committed stays
-//! readable, and what was not is not half there.
+//! readable, and what was not is not half there. A process that goes on commits again when the disk takes it again.
 
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use redb::StorageBackend;
 
 use super::store::Store;
-use super::{Entry, Position};
+use super::{DiskRefuses, Entry, Position};
 
 /// What is on the disk, and what would be after a loss of power.
 #[derive(Clone, Debug, Default)]
@@ -136,10 +136,11 @@ fn run(disk: &Disk) -> usize {
     let Ok(store) = Store::on(disk.clone()) else { return 0 };
     for number in 0..COMMITS {
         if store.commit(&[("input", &position(number))]).is_err() {
-            assert!(
-                store.commit(&[("input", &position(number))]).is_err() || disk.state().failures == 1,
-                "a full disk takes nothing"
-            );
+            if disk.state().failures > 1 {
+                let again = store.commit(&[("input", &position(number))]);
+                let error = again.expect_err("a full disk takes nothing");
+                assert!(error.is::<DiskRefuses>(), "{error:#}");
+            }
             // The process ends without a chance to tidy up.
             std::mem::forget(store);
             return usize::from(number);
@@ -199,6 +200,66 @@ fn a_disk_that_fails_at_any_moment_holds_what_was_committed() {
             }
         }
     }
+}
+
+#[test]
+fn a_commit_is_tried_again_until_the_disk_takes_it() {
+    let contents = contents();
+    for kind in [ErrorKind::StorageFull, ErrorKind::Other] {
+        // For a moment, and until the database has been opened anew in vain.
+        for failures in [1, 2, 5, 20] {
+            for at in 1..=changes() {
+                let what = format!("{kind:?} at change {at}, {failures} times");
+                let disk = Disk::default();
+                // An opening that fails is an error of the start.
+                let store = Store::on(disk.clone()).unwrap();
+                let opening = disk.state().changes;
+                {
+                    let mut state = disk.state();
+                    (state.fails_at, state.failures, state.kind) = (Some(opening + at), failures, Some(kind));
+                }
+                for number in 0..COMMITS {
+                    let mut tries = 0;
+                    while let Err(error) = store.commit(&[("input", &position(number))]) {
+                        assert!(error.is::<DiskRefuses>(), "{what}: {error:#}");
+                        // Nothing is read as if it were not there, either.
+                        let read = store.get("input", b"k\0");
+                        let refused = read.is_err_and(|error| error.is::<DiskRefuses>());
+                        assert!(refused, "{what}");
+                        tries += 1;
+                        assert!(tries <= failures, "{what}: commit {number} is refused for ever");
+                    }
+                    let found = content(&store);
+                    assert_eq!(found, contents[usize::from(number) + 1], "{what}: commit {number}");
+                    let bytes =
+                        found.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum::<u64>();
+                    assert_eq!(store.used(), bytes, "{what}: commit {number}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_forgot_what_it_kept_is_an_error() {
+    let disk = Disk::default();
+    let store = Store::on(disk.clone()).unwrap();
+    store.commit(&[("input", &position(0))]).unwrap();
+    let early = disk.state().bytes.clone();
+    store.commit(&[("input", &position(1))]).unwrap();
+    {
+        let mut state = disk.state();
+        let next = state.changes + 1;
+        (state.fails_at, state.failures, state.kind) = (Some(next), 1, Some(ErrorKind::Other));
+    }
+    let error = store.commit(&[("input", &position(2))]).expect_err("the disk refuses");
+    assert!(error.is::<DiskRefuses>(), "{error:#}");
+    disk.state().bytes = early;
+    let error = store.commit(&[("input", &position(2))]).expect_err("a commit is missing");
+    assert!(!error.is::<DiskRefuses>() && format!("{error:#}").contains("1 of 2 commits"), "{error:#}");
+    disk.state().bytes.clear();
+    let error = store.commit(&[("input", &position(2))]).expect_err("everything is missing");
+    assert!(!error.is::<DiskRefuses>(), "{error:#}");
 }
 
 #[test]

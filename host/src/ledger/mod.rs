@@ -7,6 +7,8 @@ mod damage_tests;
 #[cfg(test)]
 mod disk_tests;
 mod mark;
+mod opening;
+mod patience;
 mod store;
 
 use std::fmt;
@@ -15,7 +17,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
+use tokio_util::sync::CancellationToken;
 
+use crate::output::Waiting;
+use patience::Patience;
+pub(crate) use patience::WAIT;
 use store::Store;
 
 /// A key and its value.
@@ -49,6 +55,28 @@ impl fmt::Display for InUse {
 }
 
 impl std::error::Error for InUse {}
+
+/// The error of a disk that has no room, or does not take or give what is asked for: another try may do better. All that was
+/// acknowledged is there still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskRefuses {
+    /// What the disk said.
+    pub reason: String,
+}
+
+impl DiskRefuses {
+    fn new(reason: &str) -> Self {
+        DiskRefuses { reason: reason.to_owned() }
+    }
+}
+
+impl fmt::Display for DiskRefuses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the disk refuses: {}; it is tried again: make room, or mend the disk", self.reason)
+    }
+}
+
+impl std::error::Error for DiskRefuses {}
 
 /// The open ledger of a pipeline. Clones share it.
 #[derive(Clone)]
@@ -88,7 +116,7 @@ impl Ledger {
 
     /// What one input has written. The name is the input's in the pipeline.
     pub fn input(&self, name: &str) -> InputLedger {
-        InputLedger { store: self.store.clone(), name: name.to_owned() }
+        InputLedger { store: self.store.clone(), name: name.to_owned(), patience: None }
     }
 
     /// How many bytes of keys and values the ledger is meant to keep (4 GiB at first). It says once in the log when nine
@@ -113,8 +141,8 @@ impl Ledger {
     /// returns.
     ///
     /// # Errors
-    /// When the disk refuses; nothing of them is there then. The ledger takes no more commits after that, since it does
-    /// not know what the disk has: it has to be opened anew.
+    /// [`DiskRefuses`] when the disk does: nothing of them is promised then, and they may be written once more, as often as one
+    /// likes. Any other when the file turns out to be damaged: nothing more is written.
     pub fn commit(&self, positions: &[(&str, &Position)]) -> Result<()> {
         self.store.commit(positions)
     }
@@ -125,6 +153,7 @@ impl Ledger {
 pub struct InputLedger {
     store: Arc<Store>,
     name: String,
+    patience: Option<Patience>,
 }
 
 impl fmt::Debug for InputLedger {
@@ -134,12 +163,32 @@ impl fmt::Debug for InputLedger {
 }
 
 impl InputLedger {
+    /// The same for who can do nothing without it: reading waits while the disk refuses, until `give_up` is cancelled.
+    /// `waiting` says so.
+    #[must_use]
+    pub fn patient(self, waiting: Arc<Waiting>, give_up: CancellationToken) -> Self {
+        InputLedger { patience: Some(Patience { waiting, give_up }), ..self }
+    }
+
+    /// The same for who only looks: a disk that refuses is an error at once.
+    #[must_use]
+    pub fn at_once(self) -> Self {
+        InputLedger { patience: None, ..self }
+    }
+
     /// The value of a key.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.store.get(&self.name, key)
+        self.read(|| self.store.get(&self.name, key))
+    }
+
+    fn read<T>(&self, mut read: impl FnMut() -> Result<T>) -> Result<T> {
+        match &self.patience {
+            None => read(),
+            Some(patience) => patience.read(&self.store, read),
+        }
     }
 
     /// All keys from `range.start` up to but not including `range.end`, with their values, in order.
@@ -152,10 +201,14 @@ impl InputLedger {
             entries.push((key.to_vec(), value.to_vec()));
             ControlFlow::Continue(())
         })?;
+        // Where the disk refused in the middle, all came once more.
+        entries.sort_unstable();
+        entries.dedup();
         Ok(entries)
     }
 
-    /// Shows the same entries one after the other, until told to stop.
+    /// Shows the same entries one after the other, until told to stop. After a wait for the disk they come from the first
+    /// one on again.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -164,7 +217,7 @@ impl InputLedger {
         range: Range<&[u8]>,
         mut visitor: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.store.visit(&self.name, range, &mut visitor)
+        self.read(|| self.store.visit(&self.name, range.clone(), &mut visitor))
     }
 
     /// Bytes of keys and values that all inputs of the ledger have, and what they are meant to have at most.
@@ -255,7 +308,7 @@ mod tests {
     #[test]
     fn a_newer_ledger_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
-        store::write_version(&folder.path().join("ledger.redb"), 99).unwrap();
+        opening::write_version(&folder.path().join("ledger.redb"), 99).unwrap();
         let error = Ledger::open(folder.path()).err().expect("the version is unknown").to_string();
         assert!(error.contains("version 99") && error.contains("ledger.redb"), "{error}");
         assert!(folder.path().join("ledger.redb").exists());

@@ -1,35 +1,29 @@
 //! The ledger's file: a redb database with a table of the file's version and a table for every input. redb keeps a checksum
-//! of every page; all of them are looked at when the file is opened.
+//! of every page; all of them are looked at when the file is opened, which is left to `opening`.
+//!
+//! redb takes no more questions once the disk has refused it something, since it does not know what the disk has. The database
+//! is closed then, and opened anew at the next try: what is found must be all that was acknowledged.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
+use std::io::ErrorKind;
 use std::ops::{ControlFlow, Range};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::panic::AssertUnwindSafe;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, TryLockError};
 
 use anyhow::{Context, Result};
 use redb::backends::InMemoryBackend;
 use redb::{
     Database, DatabaseError, Durability, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable,
-    StorageError, TableDefinition, TableError, TableHandle, TransactionError,
+    TableDefinition, TableError, TableHandle, TransactionError,
 };
 
-use super::Position;
 use super::mark::{Mark, MarkFile};
-
-/// The form of keys and values that this program writes. Raised when an older one could not read them.
-const VERSION: u64 = 1;
-const ABOUT: TableDefinition<&str, u64> = TableDefinition::new("weir");
-/// Keys of that table.
-const FILE_VERSION: &str = "version";
-const COMMITS: &str = "commits";
-/// What redb may keep of the file in memory.
-const CACHE_BYTES: usize = 16 << 20;
-
-/// How long a reader of the file is waited for.
-const READER_LIMIT: Duration = Duration::from_secs(5);
+use super::opening::{
+    ABOUT, CACHE_BYTES, COMMITS, FILE_VERSION, Refusal, VERSION, lock, open_database, read_about, set_aside,
+};
+use super::{DiskRefuses, Position};
 
 /// What all inputs together are meant to keep before [`super::Ledger::set_budget`].
 const BUDGET: u64 = 4 << 30;
@@ -38,7 +32,9 @@ const BUDGET: u64 = 4 << 30;
 pub(super) type Visitor<'v> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'v;
 
 pub(super) struct Store {
-    database: Opened,
+    database: RwLock<Opened>,
+    /// Opens it anew; a ledger in memory, and one that is only read, have no need of that.
+    reopen: Option<Reopen>,
     /// For messages; a ledger in memory has none.
     path: Option<PathBuf>,
     /// Bytes of all keys and values.
@@ -53,18 +49,23 @@ pub(super) struct Store {
     mark: Option<MarkFile>,
 }
 
-/// A database, whole or only to be read.
+/// A database, whole or only to be read; or closed, since the disk refused something.
 enum Opened {
     Whole(Database),
     ToRead(ReadOnlyDatabase),
+    Closed { reason: String },
 }
 
+type Reopen = Box<dyn Fn() -> Result<Database, Refusal> + Send + Sync>;
+
 impl Opened {
-    fn begin_read(&self) -> Result<ReadTransaction, TransactionError> {
-        match self {
+    fn begin_read(&self) -> Result<ReadTransaction, redb::Error> {
+        let transaction: Result<_, TransactionError> = match self {
             Opened::Whole(database) => database.begin_read(),
             Opened::ToRead(database) => database.begin_read(),
-        }
+            Opened::Closed { .. } => return Err(redb::Error::DatabaseClosed),
+        };
+        Ok(transaction?)
     }
 }
 
@@ -105,7 +106,7 @@ impl Store {
             return Err(Refusal::Newer(version).describe(&path, state_dir));
         }
         drop(transaction);
-        Ok(Some(Store::with(Opened::ToRead(database), Some(path), 0, 0)))
+        Ok(Some(Store::with(Opened::ToRead(database), Some(path), (0, 0), None)))
     }
 
     pub(super) fn open(state_dir: &Path) -> Result<Self> {
@@ -135,7 +136,18 @@ impl Store {
             }
             Err(refusal) => return Err(refusal.describe(&path, state_dir)),
         };
-        let mut store = Store::new(database, Some(path))?;
+        let again = path.clone();
+        let reopen = move || {
+            // Opening makes a file that is missing: it would be an empty ledger.
+            match fs::metadata(&again) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    Err(Refusal::Damaged("its file is gone".to_owned()))
+                }
+                Err(error) => Err(Refusal::Other(error.into())),
+                Ok(_) => open_database(&again),
+            }
+        };
+        let mut store = Store::new(database, Some(path), Some(Box::new(reopen)))?;
         if let Some(known) = known.filter(|_| !is_new) {
             store.lost_commits = known.commits.saturating_sub(store.commits.load(Ordering::Relaxed));
         }
@@ -153,18 +165,23 @@ impl Store {
 
     pub(super) fn in_memory() -> Result<Self> {
         let database = Database::builder().create_with_backend(InMemoryBackend::new())?;
-        Store::new(database, None)
+        Store::new(database, None, None)
     }
 
-    fn new(database: Database, path: Option<PathBuf>) -> Result<Self> {
-        let used = bytes_of(&database).context("cannot read the ledger")?;
-        let commits = read_about(&database, COMMITS).context("cannot read the ledger")?;
-        Ok(Store::with(Opened::Whole(database), path, used, commits.unwrap_or(0)))
+    fn new(database: Database, path: Option<PathBuf>, reopen: Option<Reopen>) -> Result<Self> {
+        let used_and_commits = used_and_commits(&database).context("cannot read the ledger")?;
+        Ok(Store::with(Opened::Whole(database), path, used_and_commits, reopen))
     }
 
-    fn with(database: Opened, path: Option<PathBuf>, used: u64, commits: u64) -> Self {
+    fn with(
+        database: Opened,
+        path: Option<PathBuf>,
+        (used, commits): (u64, u64),
+        reopen: Option<Reopen>,
+    ) -> Self {
         Store {
-            database,
+            database: RwLock::new(database),
+            reopen,
             path,
             used: AtomicU64::new(used),
             budget: AtomicU64::new(BUDGET),
@@ -219,9 +236,13 @@ impl Store {
         }
     }
 
+    /// # Errors
+    /// [`DiskRefuses`] when the disk does; another try may do better.
     pub(super) fn commit(&self, positions: &[(&str, &Position)]) -> Result<()> {
-        let (added, removed) =
-            self.try_commit(positions).with_context(|| format!("cannot write {}", self.describe()))?;
+        let (added, removed) = self
+            .mend()
+            .and_then(|()| self.with_database(self.opened(), |database| self.try_commit(database, positions)))
+            .with_context(|| format!("cannot write {}", self.describe()))?;
         let change = |used: u64| used.saturating_add(added).saturating_sub(removed);
         self.used.update(Ordering::Relaxed, Ordering::Relaxed, change);
         self.write_mark();
@@ -230,13 +251,19 @@ impl Store {
     }
 
     /// Answers how many bytes came and went.
-    fn try_commit(&self, positions: &[(&str, &Position)]) -> Result<(u64, u64), redb::Error> {
+    fn try_commit(
+        &self,
+        database: &Opened,
+        positions: &[(&str, &Position)],
+    ) -> Result<(u64, u64), redb::Error> {
         let (mut added, mut removed) = (0, 0);
         if positions.iter().all(|(_, position)| position.is_empty()) {
             return Ok((added, removed));
         }
-        let Opened::Whole(database) = &self.database else {
-            return Err(redb::Error::Io(std::io::ErrorKind::ReadOnlyFilesystem.into()));
+        let database = match database {
+            Opened::Whole(database) => database,
+            Opened::Closed { .. } => return Err(redb::Error::DatabaseClosed),
+            Opened::ToRead(_) => return Err(redb::Error::Unsupported),
         };
         let mut transaction = database.begin_write()?;
         if self.path.is_none() {
@@ -266,25 +293,25 @@ impl Store {
     }
 
     pub(super) fn get(&self, input: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+        let read = |database: &Opened| -> Result<Option<Vec<u8>>, redb::Error> {
             let name = table_name(input);
-            let table = match self.database.begin_read()?.open_table(table(&name)) {
+            let table = match database.begin_read()?.open_table(table(&name)) {
                 Err(TableError::TableDoesNotExist(_)) => return Ok(None),
                 table => table?,
             };
             Ok(table.get(key)?.map(|value| value.value().to_vec()))
         };
-        read().with_context(|| format!("cannot read {}", self.describe()))
+        self.read(read)
     }
 
     /// Shows all entries of a range, in order, until told to stop.
     pub(super) fn visit(&self, input: &str, range: Range<&[u8]>, visitor: &mut Visitor<'_>) -> Result<()> {
-        let mut read = || -> Result<(), redb::Error> {
+        let read = |database: &Opened| -> Result<(), redb::Error> {
             let name = table_name(input);
             if range.start >= range.end {
                 return Ok(());
             }
-            let table = match self.database.begin_read()?.open_table(table(&name)) {
+            let table = match database.begin_read()?.open_table(table(&name)) {
                 Err(TableError::TableDoesNotExist(_)) => return Ok(()),
                 table => table?,
             };
@@ -296,7 +323,96 @@ impl Store {
             }
             Ok(())
         };
-        read().with_context(|| format!("cannot read {}", self.describe()))
+        self.read(read)
+    }
+
+    /// Reads without waiting for a database that is being opened anew.
+    fn read<T>(&self, read: impl FnOnce(&Opened) -> Result<T, redb::Error>) -> Result<T> {
+        let opened = match self.database.try_read() {
+            Ok(opened) => Ok(opened),
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(DiskRefuses::new("it is being opened anew").into()),
+        };
+        let found = opened.and_then(|opened| self.with_database(opened, read));
+        found.with_context(|| format!("cannot read {}", self.describe()))
+    }
+
+    fn opened(&self) -> RwLockReadGuard<'_, Opened> {
+        self.database.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the database, and closes it when the disk refuses that.
+    fn with_database<T>(
+        &self,
+        opened: RwLockReadGuard<'_, Opened>,
+        work: impl FnOnce(&Opened) -> Result<T, redb::Error>,
+    ) -> Result<T> {
+        if let Opened::Closed { reason } = &*opened {
+            return Err(DiskRefuses::new(reason).into());
+        }
+        let error = match work(&opened) {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        drop(opened);
+        if !is_refused(&error) || self.reopen.is_none() {
+            return Err(error.into());
+        }
+        let mut opened = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        let reason = match &*opened {
+            // Another one met it first, and knows why.
+            Opened::Closed { reason } => reason.clone(),
+            _ => {
+                let reason = error.to_string();
+                *opened = Opened::Closed { reason: reason.clone() };
+                reason
+            }
+        };
+        Err(DiskRefuses { reason }.into())
+    }
+
+    /// Opens a database anew that was closed. It must have all that was acknowledged.
+    ///
+    /// # Errors
+    /// [`DiskRefuses`] when the disk still does; any other when the file is damaged.
+    pub(super) fn mend(&self) -> Result<()> {
+        let Some(reopen) = self.reopen.as_ref().filter(|_| matches!(*self.opened(), Opened::Closed { .. }))
+        else {
+            return Ok(());
+        };
+        let mut opened = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*opened, Opened::Closed { .. }) {
+            return Ok(());
+        }
+        let acknowledged = self.commits.load(Ordering::Relaxed);
+        let database = match reopen() {
+            Ok(database) => database,
+            Err(Refusal::Other(error)) => {
+                let reason = format!("{error:#}");
+                *opened = Opened::Closed { reason: reason.clone() };
+                return Err(DiskRefuses { reason }.into());
+            }
+            Err(refusal) => {
+                let path = self.path.clone().unwrap_or_default();
+                return Err(refusal.describe(&path, path.parent().unwrap_or(Path::new("."))));
+            }
+        };
+        let (used, commits) = match used_and_commits(&database) {
+            Ok(found) => found,
+            Err(error) if is_refused(&error) => return Err(DiskRefuses::new(&error.to_string()).into()),
+            Err(error) => return Err(error.into()),
+        };
+        anyhow::ensure!(
+            commits >= acknowledged,
+            "it was opened anew and has {commits} of {acknowledged} commits: what the disk said it kept is not there; \
+             start again, and what is missing is read again"
+        );
+        // One commit more is there if the disk kept what it did not confirm. That is written once more, which changes nothing.
+        self.commits.store(commits, Ordering::Relaxed);
+        self.used.store(used, Ordering::Relaxed);
+        *opened = Opened::Whole(database);
+        tracing::info!(ledger = self.describe(), "the ledger was opened anew");
+        Ok(())
     }
 
     fn describe(&self) -> String {
@@ -317,7 +433,18 @@ fn size(key: &[u8], value: &[u8]) -> u64 {
     (key.len() + value.len()) as u64
 }
 
-fn bytes_of(database: &Database) -> Result<u64, redb::Error> {
+/// Whether the disk refused something, now or before. An end of the file in its middle is damage.
+fn is_refused(error: &redb::Error) -> bool {
+    match error {
+        redb::Error::Io(error) => !matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof),
+        redb::Error::PreviousIo | redb::Error::DatabaseClosed | redb::Error::TransactionPoisoned => true,
+        _ => false,
+    }
+}
+
+/// Bytes of all keys and values, and how many commits there were.
+fn used_and_commits(database: &Database) -> Result<(u64, u64), redb::Error> {
+    let commits = read_about(database, COMMITS)?.unwrap_or(0);
     let transaction = database.begin_read()?;
     let mut bytes = 0;
     for handle in transaction.list_tables()?.filter(|handle| handle.name().starts_with(TABLE_PREFIX)) {
@@ -326,156 +453,20 @@ fn bytes_of(database: &Database) -> Result<u64, redb::Error> {
             bytes += size(key.value(), value.value());
         }
     }
-    Ok(bytes)
+    Ok((bytes, commits))
 }
 
 fn table(name: &str) -> TableDefinition<'_, &'static [u8], &'static [u8]> {
     TableDefinition::new(name)
 }
 
-/// Why a file was not opened.
-enum Refusal {
-    Damaged(String),
-    Locked,
-    Newer(u64),
-    Other(anyhow::Error),
-}
-
-impl Refusal {
-    fn describe(self, path: &Path, state_dir: &Path) -> anyhow::Error {
-        let path = path.display();
-        match self {
-            Refusal::Locked => anyhow::anyhow!(
-                "the state_dir {} is in use: another weir runs with it; stop that one, or give this pipeline a \
-                 state_dir of its own",
-                state_dir.display()
-            ),
-            Refusal::Newer(version) => anyhow::anyhow!(
-                "the ledger {path} has version {version}, written by a newer weir, and this one knows versions up to \
-                 {VERSION}: run the newer weir, or give the pipeline another state_dir"
-            ),
-            Refusal::Damaged(reason) => anyhow::anyhow!("the ledger {path} is damaged: {reason}"),
-            Refusal::Other(error) => error.context(format!("cannot open the ledger {path}")),
-        }
-    }
-}
-
-impl From<redb::Error> for Refusal {
-    fn from(error: redb::Error) -> Self {
-        match error {
-            redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => Refusal::Locked,
-            redb::Error::Corrupted(reason) => Refusal::Damaged(reason),
-            // What redb answers for a file that does not begin as its files do, or ends too early.
-            redb::Error::Io(error)
-                if matches!(
-                    error.kind(),
-                    std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
-                ) =>
-            {
-                Refusal::Damaged(error.to_string())
-            }
-            redb::Error::UpgradeRequired(version) => {
-                Refusal::Damaged(format!("it has a form ({version}) that no weir has written"))
-            }
-            redb::Error::TableTypeMismatch { table, .. } => {
-                Refusal::Damaged(format!("table {table} has another type"))
-            }
-            other => Refusal::Other(other.into()),
-        }
-    }
-}
-
-fn open_database(path: &Path) -> Result<Database, Refusal> {
-    let opened = std::panic::catch_unwind(AssertUnwindSafe(|| look_at_version(create(path)?)));
-    // redb checks a file's pages, but parts of it trust them: what it panics about is damage.
-    opened.unwrap_or_else(|_| Err(Refusal::Damaged("its pages contradict each other".to_owned())))
-}
-
-fn look_at_version(database: Database) -> Result<Database, Refusal> {
-    match read_about(&database, FILE_VERSION)? {
-        Some(version) if version > VERSION => return Err(Refusal::Newer(version)),
-        Some(_) => {}
-        None => set_version(&database, VERSION)?,
-    }
-    Ok(database)
-}
-
-/// One process at a time, and one ledger in a process: the lock goes with the answer.
-fn lock(path: &Path) -> Result<MarkFile, Refusal> {
-    match MarkFile::lock(path) {
-        Ok(Some(mark)) => Ok(mark),
-        Ok(None) => Err(Refusal::Locked),
-        Err(error) => {
-            Err(Refusal::Other(anyhow::Error::new(error).context(format!("cannot lock {}", path.display()))))
-        }
-    }
-}
-
-fn create(path: &Path) -> Result<Database, redb::Error> {
-    let io = |error| DatabaseError::Storage(StorageError::Io(error));
-    // redb would create the file with the user's umask.
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(io)?;
-    // Who has it open beside the lock is one that only reads, for a moment.
-    let limit = Instant::now() + READER_LIMIT;
-    loop {
-        match builder().create(path) {
-            Err(DatabaseError::DatabaseAlreadyOpen) if Instant::now() < limit => {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            opened => return Ok(opened?),
-        }
-    }
-}
-
-fn builder() -> redb::Builder {
-    let mut builder = Database::builder();
-    builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
-    builder
-}
-
-fn read_about(database: &Database, key: &str) -> Result<Option<u64>, redb::Error> {
-    match database.begin_read()?.open_table(ABOUT) {
-        Err(TableError::TableDoesNotExist(_)) => Ok(None),
-        table => Ok(table?.get(key)?.map(|value| value.value())),
-    }
-}
-
-fn set_version(database: &Database, version: u64) -> Result<(), redb::Error> {
-    let transaction = database.begin_write()?;
-    transaction.open_table(ABOUT)?.insert(FILE_VERSION, version)?;
-    Ok(transaction.commit()?)
-}
-
-fn set_aside(path: &Path) -> Result<PathBuf> {
-    let time = chrono::Utc::now().format("%Y%m%dT%H%M%S%.3fZ");
-    let aside = PathBuf::from(format!("{}.damaged-{time}", path.display()));
-    fs::rename(path, &aside)
-        .with_context(|| format!("the ledger {} is damaged and cannot be set aside", path.display()))?;
-    Ok(aside)
-}
-
 /// A ledger on a disk that the tests make.
 #[cfg(test)]
 impl Store {
-    pub(super) fn on(disk: impl redb::StorageBackend) -> Result<Self> {
-        let database = builder().create_with_backend(disk)?;
+    pub(super) fn on(disk: impl redb::StorageBackend + Clone) -> Result<Self> {
         let path = PathBuf::from("ledger.redb");
-        let database =
-            look_at_version(database).map_err(|refusal| refusal.describe(&path, Path::new(".")))?;
-        Store::new(database, Some(path))
+        let open = move || super::opening::open_on(disk.clone());
+        let database = open().map_err(|refusal| refusal.describe(&path, Path::new(".")))?;
+        Store::new(database, Some(path), Some(Box::new(open)))
     }
-}
-
-/// Makes a ledger of another version, for the tests.
-#[cfg(test)]
-pub(super) fn write_version(path: &Path, version: u64) -> Result<()> {
-    set_version(&create(path)?, version)?;
-    Ok(())
 }

@@ -48,6 +48,8 @@ pub struct PipelineFigures {
     pub dead_lettered: Vec<Left>,
     /// Events dropped by a rule, by place and reason.
     pub dropped: Vec<Left>,
+    /// Dead letters that were removed again, unread, for want of room or for their age.
+    pub dead_letters_removed: u64,
     /// What the process has in memory; `None` where the system does not say.
     pub resident_bytes: Option<u64>,
 }
@@ -80,7 +82,7 @@ pub struct Events {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WaitFigures {
-    /// Who waits: an output, or `dead_letter`.
+    /// Who waits: an output, `dead_letter`, or `ledger`.
     pub what: String,
     /// Since when.
     pub since: String,

@@ -49,6 +49,9 @@ fn add_events(metrics: &mut Metrics, pipeline: &PipelineFigures, labels: Labels<
         let help = "How long ago a position was committed last.";
         metrics.gauge("weir_last_commit_seconds", help, labels, seconds);
     }
+    let help = "Dead letters that were removed again, unread, for want of room or for their age.";
+    let removed = pipeline.dead_letters_removed as f64;
+    metrics.counter("weir_dead_letters_removed_total", help, labels, removed);
     metrics.gauge("weir_uptime_seconds", "How long ago the pipeline was started.", labels, pipeline.seconds);
     let help = "Whether the pipeline runs (1), or starts, drains or has ended (0).";
     let running = if pipeline.stage == "running" { 1.0 } else { 0.0 };
@@ -220,6 +223,7 @@ mod tests {
                 }],
                 ..InputFigures::default()
             }],
+            dead_letters_removed: 4,
             waiting: vec![WaitFigures { what: "out".to_owned(), seconds: 3.0, ..WaitFigures::default() }],
             swaps: SwapFigures {
                 swaps: 3,
@@ -238,6 +242,7 @@ mod tests {
             "# HELP weir_lag_seconds How far.\n# TYPE weir_lag_seconds gauge\n\
              weir_lag_seconds{pipeline=\"one\",input=\"in\",log_group=\"/aws/x\"} 1.5\n",
             "weir_waiting_seconds{pipeline=\"one\",what=\"out\"} 3\n",
+            "weir_dead_letters_removed_total{pipeline=\"two\"} 4\n",
             "weir_swaps_total{pipeline=\"one\"} 3\n",
             "weir_swap_running{pipeline=\"one\"} 1\n",
             "weir_swap_pause_99_seconds{pipeline=\"two\"} 0.0005\n",

@@ -18,7 +18,7 @@ use crate::counts::{ByReason, LineCounts};
 use crate::filter::{ChainDefinition, FilterCounts};
 use crate::input::InputCounters;
 use crate::input::cloudwatch_logs::recorded::{self, Recorded, RecordedQuestion};
-use crate::output::Waiting;
+use crate::output::{DeadLetters, Waiting};
 use crate::pipeline::Line;
 use crate::swapper::Swapper;
 
@@ -40,6 +40,7 @@ pub struct Observed {
     /// The filters as they were at the start.
     chain: Arc<ChainDefinition>,
     swapper: OnceLock<Arc<Swapper>>,
+    dead_letters: OnceLock<Vec<Arc<DeadLetters>>>,
     /// What is counted.
     pub counts: Arc<LineCounts>,
     /// What is waited for.
@@ -87,6 +88,7 @@ impl Observed {
             counters: OnceLock::new(),
             chain: prepared.chain.clone(),
             swapper: OnceLock::new(),
+            dead_letters: OnceLock::new(),
             counts: Arc::default(),
             waiting: Arc::default(),
             secrets: config.secrets.clone(),
@@ -101,6 +103,7 @@ impl Observed {
     /// The pipeline is open: its inputs count from now on, and `swapper` changes its filters.
     pub fn opened(&self, line: &Line, swapper: Arc<Swapper>) {
         let _ = self.swapper.set(swapper);
+        let _ = self.dead_letters.set(line.all_dead_letters());
         let counters = line.inputs.iter().map(|(name, input)| (name.clone(), input.counters()));
         // Only the first line counts; there is no second.
         let _ = self.counters.set(counters.collect());
@@ -202,6 +205,13 @@ impl Observed {
             outputs: outputs.collect(),
             dead_lettered: self.left(&line.dead_lettered),
             dropped: self.left(&line.dropped),
+            dead_letters_removed: self
+                .dead_letters
+                .get()
+                .into_iter()
+                .flatten()
+                .map(|letters| letters.removed())
+                .sum(),
             resident_bytes: resident_bytes(),
         }
     }

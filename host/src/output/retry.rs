@@ -77,7 +77,7 @@ struct WaitingState {
 /// One that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// The output's name, or `dead_letter`.
+    /// The output's name, `dead_letter` or `ledger`.
     pub name: String,
     /// Since when.
     pub since: SystemTime,
@@ -105,6 +105,12 @@ impl Waiting {
             Wait { name, since: state.since, reason }
         };
         by_name.iter().map(wait).collect()
+    }
+
+    /// Something is waited for until the answer is dropped.
+    pub(crate) fn during<'w>(&'w self, name: &'w str, reason: &str) -> During<'w> {
+        self.begin(name, reason, true);
+        During { waiting: self, name }
     }
 
     async fn pass(&self, wait: Duration) {
@@ -138,9 +144,23 @@ impl Waiting {
     }
 }
 
+/// A wait that is under way.
+pub(crate) struct During<'w> {
+    waiting: &'w Waiting,
+    name: &'w str,
+}
+
+impl Drop for During<'_> {
+    fn drop(&mut self) {
+        self.waiting.end(self.name);
+    }
+}
+
 /// The waits of one thing that is tried until it works.
 pub struct Retry<'a> {
     name: &'a str,
+    /// What is not yet, for the log.
+    says: &'a str,
     waits: RetryWaits,
     next: Duration,
     tries: u64,
@@ -155,6 +175,7 @@ impl<'a> Retry<'a> {
     pub fn new(name: &'a str, waits: RetryWaits, waiting: &'a Waiting, stop: &'a CancellationToken) -> Self {
         Retry {
             name,
+            says: "not delivered yet",
             waits,
             next: waits.initial,
             tries: 0,
@@ -163,6 +184,12 @@ impl<'a> Retry<'a> {
             waiting,
             stop,
         }
+    }
+
+    /// The same for something else than a delivery: what is not yet, for the log.
+    #[must_use]
+    pub fn saying(self, says: &'a str) -> Self {
+        Retry { says, ..self }
     }
 
     /// Waits before another try. `reason` says what went wrong and what would help.
@@ -182,7 +209,8 @@ impl<'a> Retry<'a> {
                 tries = self.tries,
                 waiting_seconds = self.begun.elapsed().as_secs(),
                 next_try_seconds = self.next.as_secs_f64(),
-                "not delivered yet: {reason}"
+                "{}: {reason}",
+                self.says
             );
         }
         let wait = self.next;

@@ -29,6 +29,8 @@ pub struct CloudwatchCounters {
     pub repeated_ids: AtomicU64,
     /// Ids that gave way to `ledger_budget` before their windows were closed.
     pub forgotten_ids: AtomicU64,
+    /// Ids of windows that are not closed, as far as memory has them: they know what is read again.
+    pub ids_in_memory: AtomicU64,
     /// Events in memory that were read and not handed on yet.
     pub held_events: AtomicU64,
     /// The most that there were of those.
@@ -155,6 +157,8 @@ impl CloudwatchCounters {
             ),
             Figure::counter("forgotten_ids", "Ids that gave way to ledger_budget.", &self.forgotten_ids),
         ];
+        let ids = self.ids_in_memory.load(Ordering::Relaxed) as f64;
+        figures.push(Figure::gauge("ids_in_memory", "Ids of windows that are not closed, in memory.", ids));
         let held = self.held_events.load(Ordering::Relaxed) as f64;
         figures.push(Figure::gauge("held_events", "Events read and not yet handed on.", held));
         let rate = f64::from_bits(self.rate.load(Ordering::Relaxed));

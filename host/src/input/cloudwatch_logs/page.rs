@@ -104,6 +104,7 @@ impl PageMaker {
         if !pending.events.is_empty() {
             reads.push(self.batch(source, pending, seen)?);
         }
+        self.counters.ids_in_memory.store(seen.held() as u64, Ordering::Relaxed);
         let repeated = count - summary.new_events;
         self.counters.repeated_ids.fetch_add(repeated as u64, Ordering::Relaxed);
         self.counters.release(repeated);

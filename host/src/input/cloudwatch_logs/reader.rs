@@ -119,7 +119,7 @@ impl Reader {
         service: Service,
         timing: Timing,
     ) -> Result<Self> {
-        let counters = Arc::new(CloudwatchCounters::new(context.ledger.clone()));
+        let counters = Arc::new(CloudwatchCounters::new(context.ledger.clone().at_once()));
         counters.set_rate(service.rate());
         let of_input = InputCounters { cloudwatch_logs: Some(counters.clone()), ..InputCounters::default() };
         let of_input = Arc::new(of_input);
@@ -276,6 +276,7 @@ impl Reader {
         let Windows { closed_to, settling_to } = group.state.note();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let forgotten = seen.forget(group.source.key, closed_to);
+        self.counters.ids_in_memory.store(seen.held() as u64, Ordering::Relaxed);
         let note = json!({
             "log_group": group.source.log_group, "source": group.source.source,
             "closed_to": closed_to, "settling_to": settling_to, "from": group.from,

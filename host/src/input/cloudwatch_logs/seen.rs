@@ -191,6 +191,11 @@ impl SeenIds {
         Position { puts, removes: Vec::new() }
     }
 
+    /// How many ids are in memory.
+    pub(super) fn held(&self) -> usize {
+        self.ids
+    }
+
     /// The number of the position that was made last.
     pub(super) fn sequence(&self) -> u64 {
         self.sequence

@@ -92,14 +92,9 @@ impl LockedFolder {
     /// # Errors
     /// When the disk refuses, or the folder is full and `limits` say that this blocks.
     pub(super) fn append(&self, lines: &[u8], limits: &DeadLetterLimits) -> Result<Appended> {
-        let mut appended = Appended::default();
+        let removed = limits.max_age.map_or(Ok(0), |age| self.remove_older(age))?;
+        let mut appended = Appended { removed, ..Appended::default() };
         let mut segments = self.segments()?;
-        if let Some(age) = limits.max_age {
-            while let Some(oldest) = segments.first().filter(|oldest| is_older(oldest, age)) {
-                appended.removed += self.remove(oldest)?;
-                segments.remove(0);
-            }
-        }
         let mut held: u64 = segments.iter().map(|segment| segment.bytes).sum();
         while held > 0 && held + lines.len() as u64 > limits.total_bytes {
             match limits.when_full {
@@ -181,6 +176,15 @@ impl LockedFolder {
             }
         }
         Ok(())
+    }
+
+    /// Removes the segments whose newest letter is older, and answers how many of their letters were not done with.
+    pub(super) fn remove_older(&self, age: Duration) -> Result<u64> {
+        let mut removed = 0;
+        for segment in self.segments()?.iter().take_while(|segment| is_older(segment, age)) {
+            removed += self.remove(segment)?;
+        }
+        Ok(removed)
     }
 
     /// Removes a segment, and answers how many of its letters were not done with.

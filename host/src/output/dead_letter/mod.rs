@@ -16,6 +16,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::sync::Mutex;
@@ -29,6 +30,11 @@ pub use folder::{LockedFolder, Segment, lock, segments};
 pub use letter::{DeadLetter, ReadLine};
 pub use limits::{DeadLetterLimits, DeadLetterOptions, WhenFull, read_options};
 pub use reading::{FoundLetter, LetterFilter, LetterId, Line, read_folder};
+
+/// How often letters are looked at for their age: a tenth of `max_age`, but no more often …
+const SHORTEST_LOOK: Duration = Duration::from_secs(1);
+/// … and no less often than this.
+const LONGEST_LOOK: Duration = Duration::from_secs(3600);
 
 /// Where a pipeline's dead letters go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,6 +163,27 @@ impl DeadLetters {
                 }
                 Err(error) => retry.wait(&format!("dead letters: {error:#}")).await?,
             }
+        }
+    }
+
+    /// Removes letters that are older than `max_age`, now and again and again, so that they go when no new ones come. Never
+    /// ends where there is a `max_age` and a folder.
+    pub async fn remove_old_letters(&self) {
+        let (Some(age), Place::Folder(lock, folder)) = (self.limits.max_age, &self.place) else { return };
+        let pause = (age / 10).clamp(SHORTEST_LOOK, LONGEST_LOOK);
+        loop {
+            {
+                let _one_at_a_time = lock.lock().await;
+                let folder = folder.clone();
+                let remove = move || folder::lock(&folder)?.remove_older(age);
+                match tokio::task::spawn_blocking(remove).await {
+                    Ok(Ok(removed)) => self.count_removed(removed),
+                    Ok(Err(error)) => tracing::warn!("old dead letters cannot be removed: {error:#}"),
+                    // Only when the process ends.
+                    Err(_) => return,
+                }
+            }
+            tokio::time::sleep(pause).await;
         }
     }
 

@@ -164,6 +164,29 @@ async fn old_segments_go() {
 }
 
 #[tokio::test]
+async fn old_segments_go_without_new_letters() {
+    let age = Duration::from_secs(3600);
+    let limits = DeadLetterLimits { max_age: Some(age), ..limits(1, 1 << 20, WhenFull::Block) };
+    let fixture = Fixture::new(limits);
+    fixture.write(&["1", "2"]).await;
+    fixture.write(&["3"]).await;
+    let old = fs::File::options().append(true).open(fixture.segment(1)).expect("it was written");
+    old.set_modified(SystemTime::now() - age * 2).expect("its time can be set");
+    let removed = async {
+        while fixture.letters.removed() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = fixture.letters.remove_old_letters() => panic!("it goes on"),
+        () = removed => {}
+    }
+    assert_eq!(fixture.reasons(), ["3"]);
+    // Letters without an age, or without a folder, are not looked at.
+    Fixture::new(DeadLetterLimits::default()).letters.remove_old_letters().await;
+}
+
+#[tokio::test]
 async fn a_segment_that_is_old_gets_no_more_letters() {
     let max_age = Some(Duration::from_secs(3600));
     let fixture = Fixture::new(DeadLetterLimits { max_age, ..DeadLetterLimits::default() });
