@@ -49,9 +49,9 @@ crash-test-faults: wasm-target
 swap-test: wasm-target
 	WEIR_SWAPS="$(or $(N),10000)" WEIR_SEED="$(SEED)" cargo test -p weir --test swap -- --nocapture --test-threads 1
 
-# One process under faults for so long: its memory and open files must stay flat.
+# One process under faults for so long: its memory and open files must stay flat. FAULT=all: with leaks, which it must find.
 soak: wasm-target
-	WEIR_SOAK_SECONDS="$(or $(SECONDS),600)" WEIR_SEED="$(SEED)" cargo test -p weir --test crash
+	WEIR_SOAK_SECONDS="$(or $(SECONDS),600)" WEIR_SEED="$(SEED)" WEIR_FAULT="$(FAULT)" cargo test -p weir --test crash
 
 # Every kind of fault with 20 seeds each (SEEDS=…, the first one SEED=…); RELIABILITY.md says what they are.
 fault-test: wasm-target

@@ -12,6 +12,10 @@ mod connections;
 mod delivery;
 #[path = "faults/items.rs"]
 mod items;
+#[path = "faults/processes.rs"]
+mod processes;
+#[path = "faults/reading.rs"]
+mod reading;
 #[path = "faults/requests.rs"]
 mod requests;
 
@@ -21,6 +25,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use weir_test_support::Broken;
 
 /// A kind of fault.
 struct Kind {
@@ -38,21 +44,17 @@ struct Kind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tally {
     issued: usize,
-    lost: usize,
-    doubled: usize,
-    altered: usize,
+    broken: Broken,
 }
 
 impl Tally {
     fn add(&mut self, other: Tally) {
         self.issued += other.issued;
-        self.lost += other.lost;
-        self.doubled += other.doubled;
-        self.altered += other.altered;
+        self.broken.add(other.broken);
     }
 
     fn is_right(&self) -> bool {
-        self.issued > 0 && self.lost == 0 && self.doubled == 0 && self.altered == 0
+        self.issued > 0 && self.broken.is_nothing()
     }
 }
 
@@ -73,6 +75,8 @@ fn kinds() -> Vec<Kind> {
     let mut kinds = connections::kinds();
     kinds.extend(requests::kinds());
     kinds.extend(items::kinds());
+    kinds.extend(reading::kinds());
+    kinds.extend(processes::kinds());
     kinds
 }
 
@@ -98,14 +102,13 @@ fn run() -> Result<ExitCode, String> {
     let (tally, failed) = run_all(&kinds, seeds, first_seed);
     let mut stdout = std::io::stdout().lock();
     let runs = kinds.len() as u64 * seeds;
+    let Broken { nothing_lost, nothing_doubled, nothing_altered, .. } = tally.broken;
     writeln!(
         stdout,
-        "\n{} kinds, {runs} runs, {} events: {} lost, {} doubled, {} altered",
+        "\n{}\n{} kinds, {runs} runs, {} events: {nothing_lost} lost, {nothing_doubled} doubled, {nothing_altered} altered",
+        tally.broken,
         kinds.len(),
         tally.issued,
-        tally.lost,
-        tally.doubled,
-        tally.altered
     )
     .map_err(|error| error.to_string())?;
     let table = usize::from(!is_table_right);

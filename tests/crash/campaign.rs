@@ -7,8 +7,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use weir_test_support::Random;
+use weir_test_support::{Broken, Random};
 
+use crate::ledger::LedgerWatch;
 use crate::moment::Moment;
 use crate::oracle::Verdict;
 use crate::world::World;
@@ -101,7 +102,7 @@ pub(crate) fn run(program: &Path, seed: u64, kills: usize, kills_an_epoch: usize
 fn report(seed: u64, started: Instant, results: &[(usize, Result<Epoch, String>)]) -> bool {
     let mut moments: BTreeMap<&'static str, usize> = BTreeMap::new();
     let (mut kills, mut events, mut items, mut broken) = (0, 0, 0, 0);
-    let (mut lost, mut doubled, mut altered) = (0, 0, 0);
+    let mut sum = Broken::default();
     for (number, result) in results {
         let Ok(epoch) = result else {
             broken += 1;
@@ -114,13 +115,20 @@ fn report(seed: u64, started: Instant, results: &[(usize, Result<Epoch, String>)
             *moments.entry(moment).or_default() += count;
         }
         let verdict = &epoch.verdict;
-        lost += verdict.lost.len();
-        doubled += verdict.doubled.len();
-        altered += verdict.altered.len();
-        if !verdict.is_clean() {
-            println!("epoch {number} (WEIR_SEED={}):", seed.wrapping_add(*number as u64));
+        sum.add(verdict.broken());
+        if !verdict.broken().is_nothing() {
+            println!(
+                "epoch {number} (WEIR_SEED={}): {}",
+                seed.wrapping_add(*number as u64),
+                verdict.broken()
+            );
             println!("  lost: {:?}", verdict.lost.iter().take(20).collect::<Vec<_>>());
-            for line in verdict.doubled.iter().chain(&verdict.altered).take(20) {
+            let ids = verdict.ahead.iter().map(|id| format!("the ledger has {id}, which is not stored"));
+            for line in ids.take(20) {
+                println!("  {line}");
+            }
+            let others = verdict.doubled.iter().chain(&verdict.altered).chain(&verdict.out_of_order);
+            for line in others.take(20) {
                 println!("  {line}");
             }
         }
@@ -128,9 +136,11 @@ fn report(seed: u64, started: Instant, results: &[(usize, Result<Epoch, String>)
     let seconds = started.elapsed().as_secs_f64();
     println!("{events} events, {items} bulk items, {seconds:.0} s; ended {moments:?}");
     // A line that the sum of all tests is made of, and the one that a reader looks for.
-    let passed = lost + doubled + altered + broken == 0;
+    let passed = sum.is_nothing() && broken == 0;
     println!("{} passed, {} failed", u8::from(passed), u8::from(!passed));
-    println!("{kills} kills: {lost} lost, {doubled} doubled, {altered} altered");
+    println!("{sum}");
+    let Broken { nothing_lost, nothing_doubled, nothing_altered, .. } = sum;
+    println!("{kills} kills: {nothing_lost} lost, {nothing_doubled} doubled, {nothing_altered} altered");
     passed
 }
 
@@ -143,6 +153,8 @@ fn run_epoch(program: &Path, seed: u64, kills: usize, cache: &Path) -> Result<Ep
         copy_folder(cache, &setting.folder().join("state/cache"));
     }
     let mut moments: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut watched = LedgerWatch::default();
+    let state_dir = setting.folder().join("state");
     let mut killed = 0;
     while killed < kills {
         let count = 20 + world.random.below(80);
@@ -152,9 +164,10 @@ fn run_epoch(program: &Path, seed: u64, kills: usize, cache: &Path) -> Result<Ep
         let moment = Moment::choose(&mut choice);
         world.begin();
         let running = setting.start(&["run", &pipeline]);
-        if moment.end(running, &setting.folder().join("state"), &world)? {
+        if moment.end(running, &state_dir, &world)? {
             world.settle();
         }
+        watched.look(&state_dir, &world)?;
         killed += usize::from(moment.is_kill());
         *moments.entry(name_of(moment)).or_default() += 1;
         if world.random.below(4) == 0 {
@@ -163,8 +176,15 @@ fn run_epoch(program: &Path, seed: u64, kills: usize, cache: &Path) -> Result<Ep
     }
     world.behave();
     drain(&setting, &pipeline, &world)?;
+    watched.look(&state_dir, &world)?;
     let items = world.deliveries().items;
-    Ok(Epoch { verdict: Verdict::of(&world), kills: killed, events: world.issued.len(), items, moments })
+    Ok(Epoch {
+        verdict: Verdict::of(&world, watched),
+        kills: killed,
+        events: world.issued.len(),
+        items,
+        moments,
+    })
 }
 
 /// Reads what is left, and once more: then nothing may come again.

@@ -24,18 +24,24 @@ const SOURCES: [&str; 9] = [
 #[derive(Debug)]
 pub(crate) struct Fault {
     says: String,
+    found_by: String,
     file: PathBuf,
     find: String,
     replace: String,
 }
 
+/// The names of the mistakes that `by` finds: `kills` or `soak`.
+pub(crate) fn found_by(by: &str) -> Vec<String> {
+    faults().into_iter().filter(|(_, fault)| fault.found_by == by).map(|(name, _)| name).collect()
+}
+
 /// All mistakes by name.
-pub(crate) fn faults() -> BTreeMap<String, Fault> {
+fn faults() -> BTreeMap<String, Fault> {
     let table: toml::Table = FAULTS.parse().unwrap();
     let fault = |(name, value): (String, toml::Value)| {
         let text = |key: &str| value[key].as_str().unwrap().to_owned();
-        let (says, file) = (text("says"), PathBuf::from(text("file")));
-        (name, Fault { says, file, find: text("find"), replace: text("replace") })
+        let (says, file, found_by) = (text("says"), PathBuf::from(text("file")), text("found_by"));
+        (name, Fault { says, found_by, file, find: text("find"), replace: text("replace") })
     };
     table.into_iter().map(fault).collect()
 }

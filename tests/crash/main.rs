@@ -9,6 +9,7 @@
 
 mod campaign;
 mod faulty;
+mod ledger;
 mod moment;
 mod oracle;
 mod soak;
@@ -35,20 +36,25 @@ fn main() -> ExitCode {
     let kills = number("WEIR_KILLS").unwrap_or(30);
     let run = |program: &Path| campaign::run(program, seed, kills, KILLS_AN_EPOCH);
     let program = Path::new(env!("CARGO_BIN_EXE_weir"));
+    let soak = |program: &Path, seconds| soak::run(program, seed, Duration::from_secs(seconds));
     let passed = match (number::<u64>("WEIR_SOAK_SECONDS"), number::<String>("WEIR_FAULT").as_deref()) {
-        (Some(seconds), _) => soak::run(program, seed, Duration::from_secs(seconds)),
+        (Some(seconds), None) => soak(program, seconds),
+        (Some(seconds), Some("all")) => are_found("soak", |program| soak(program, seconds)),
+        (Some(seconds), Some(name)) => soak(&faulty::build(name), seconds),
         (None, None) => faulty::check_all() && run(program),
-        (None, Some("all")) => faulty::faults().keys().all(|name| is_found(name, &run)),
+        (None, Some("all")) => are_found("kills", run),
         (None, Some(name)) => run(&faulty::build(name)),
     };
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Whether the kill test finds a mistake that was built in.
-fn is_found(name: &str, run: &impl Fn(&Path) -> bool) -> bool {
-    let is_found = !run(&faulty::build(name));
-    println!("{name}: {}", if is_found { "found, as it must be" } else { "NOT FOUND" });
-    is_found
+/// Whether all mistakes are found that are there to be found by `by`.
+fn are_found(by: &str, run: impl Fn(&Path) -> bool) -> bool {
+    faulty::found_by(by).iter().all(|name| {
+        let is_found = !run(&faulty::build(name));
+        println!("{name}: {}", if is_found { "found, as it must be" } else { "NOT FOUND" });
+        is_found
+    })
 }
 
 /// What a variable holds; a text that is none ends the program.

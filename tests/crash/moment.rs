@@ -56,7 +56,7 @@ impl Moment {
     /// # Errors
     /// When it ended by itself, or could not end when it was asked to.
     pub(crate) fn end(self, running: Running, state_dir: &Path, world: &World) -> Result<bool, String> {
-        let questions = world.cloudwatch.calls().len();
+        let questions = world.cloudwatch.call_count();
         let bulks = world.elasticsearch.requests().len();
         let wait_for_bulk = |number: usize| {
             world.elasticsearch.wait_for(START, |seen| seen.len() > bulks);

@@ -1,10 +1,13 @@
-//! What was put against what is stored.
+//! What was put against what is stored, and what the ledger said meanwhile: the invariants by their names.
 
 use std::collections::BTreeMap;
 
 use chrono::DateTime;
 use serde_json::Value;
 
+use weir_test_support::Broken;
+
+use crate::ledger::LedgerWatch;
 use crate::world::World;
 
 /// What the comparison came to; numbers are those in the messages.
@@ -13,12 +16,15 @@ pub(crate) struct Verdict {
     pub(crate) lost: Vec<usize>,
     pub(crate) doubled: Vec<String>,
     pub(crate) altered: Vec<String>,
+    pub(crate) ahead: Vec<String>,
+    pub(crate) out_of_order: Vec<String>,
 }
 
 impl Verdict {
-    /// Compares all documents with all events.
-    pub(crate) fn of(world: &World) -> Self {
-        let mut verdict = Verdict::default();
+    /// Compares all documents with all events. `watched` is what was seen of the ledger.
+    pub(crate) fn of(world: &World, watched: LedgerWatch) -> Self {
+        let LedgerWatch { ahead, out_of_order, .. } = watched;
+        let mut verdict = Verdict { ahead, out_of_order, ..Verdict::default() };
         let mut found: BTreeMap<usize, usize> = BTreeMap::new();
         for (index, documents) in &world.elasticsearch.documents() {
             for (id, document) in documents {
@@ -68,7 +74,14 @@ impl Verdict {
         verdict
     }
 
-    pub(crate) fn is_clean(&self) -> bool {
-        self.lost.is_empty() && self.doubled.is_empty() && self.altered.is_empty()
+    /// How often each invariant was broken.
+    pub(crate) fn broken(&self) -> Broken {
+        Broken {
+            nothing_lost: self.lost.len(),
+            nothing_doubled: self.doubled.len(),
+            nothing_ahead: self.ahead.len(),
+            closed_in_order: self.out_of_order.len(),
+            nothing_altered: self.altered.len(),
+        }
     }
 }

@@ -12,7 +12,7 @@ use weir_test_support::{FakeCloudWatch, FakeElasticsearch, Random};
 const HOUR: i64 = 3_600_000;
 
 /// Two groups that are there from the start, and one of their prefix that appears later.
-const GROUPS: [&str; 3] = ["/crash/one", "/crash/two", "/crash/later"];
+pub(crate) const GROUPS: [&str; 3] = ["/crash/one", "/crash/two", "/crash/later"];
 
 /// An event that was put.
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ impl World {
     /// Puts events that are up to `latest` milliseconds late: some visible at once, some only after so many calls more,
     /// many of one millisecond.
     pub(crate) fn put_events(&mut self, count: usize, latest: usize) {
-        let calls = self.cloudwatch.calls().len() as u64;
+        let calls = self.cloudwatch.call_count() as u64;
         let now = now();
         let burst = now - self.random.below(latest) as i64;
         for _ in 0..count {

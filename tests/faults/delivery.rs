@@ -18,19 +18,19 @@ use weir::pipeline::{self, LineCounts};
 use weir::replay::{self, ReplayOptions};
 use weir_test_support::elasticsearch::{BulkItem, Fault, Faults};
 use weir_test_support::fault_proxy::ConnectionFault;
-use weir_test_support::{FakeElasticsearch, FaultProxy, Random};
+use weir_test_support::{Broken, FakeElasticsearch, FaultProxy, Random};
 
 use crate::{Kind, Tally};
 
 /// How long a run may take before it counts as one that does not end.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(4).enable_all().build().expect("threads can be started")
 });
 
-static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+pub(crate) static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
     Engine::new(Some(&cache), Compilation::Quick).expect("the engine can be made")
 });
@@ -324,7 +324,7 @@ resurrect_delay = "5ms"
 
     /// What is stored against what was issued, but for those events that are elsewhere.
     fn compare(&self, elsewhere: &BTreeSet<u64>) -> Tally {
-        let mut tally = Tally { issued: self.issued.len(), ..Tally::default() };
+        let mut broken = Broken::default();
         let mut seen = BTreeSet::new();
         for (index, documents) in self.fake.documents() {
             for document in documents.values() {
@@ -333,13 +333,14 @@ resurrect_delay = "5ms"
                 let day = json["@timestamp"].as_str().and_then(|time| time.get(..10)).unwrap_or_default();
                 let is_right =
                     self.is_as_issued(n, &json) && index == format!("logs-{}", day.replace('-', "."));
-                tally.altered += usize::from(!is_right);
-                tally.doubled +=
+                broken.nothing_altered += usize::from(!is_right);
+                broken.nothing_doubled +=
                     usize::from(document.version != 1 || !seen.insert(n) || elsewhere.contains(&n));
             }
         }
-        tally.lost = self.issued.keys().filter(|n| !seen.contains(n) && !elsewhere.contains(n)).count();
-        tally
+        broken.nothing_lost =
+            self.issued.keys().filter(|n| !seen.contains(n) && !elsewhere.contains(n)).count();
+        Tally { issued: self.issued.len(), broken }
     }
 }
 

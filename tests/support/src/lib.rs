@@ -7,6 +7,7 @@ pub mod fault_proxy;
 pub mod gate;
 pub mod http_client;
 pub mod http_server;
+pub mod invariants;
 #[path = "../../../host/src/address_database.rs"]
 pub mod mmdb;
 pub mod random;
@@ -19,6 +20,7 @@ pub use cloudwatch::FakeCloudWatch;
 pub use elasticsearch::FakeElasticsearch;
 pub use fault_proxy::FaultProxy;
 pub use gate::Gate;
+pub use invariants::Broken;
 pub use random::Random;
 pub use servers::Server;
 pub use sigv4_proxy::SigV4Proxy;

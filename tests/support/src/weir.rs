@@ -95,7 +95,12 @@ impl Setting {
 
     /// The same with something to read.
     pub fn start_with_input(&self, arguments: &[&str], stdin: Stdio) -> Running {
-        let mut child = Command::new(&self.program)
+        self.start_program(&self.program, arguments, stdin)
+    }
+
+    /// Starts another program in its place: one that becomes `weir`.
+    pub fn start_program(&self, program: &Path, arguments: &[&str], stdin: Stdio) -> Running {
+        let mut child = Command::new(program)
             .args(arguments)
             .env_clear()
             .envs(self.variables.iter().map(|(name, value)| (name, value)))

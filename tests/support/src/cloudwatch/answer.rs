@@ -98,6 +98,10 @@ fn decide(
             let page = "<html><body><h1>502 Bad Gateway</h1></body></html>";
             (Reply::new(502, "text/html", page), Outcome::Error("502".to_owned()), None)
         }
+        (_, Some(Fault::Text(text))) => {
+            let reply = Reply::new(200, "application/x-amz-json-1.1", text);
+            (reply, Outcome::Error("200".to_owned()), None)
+        }
         (Ok((body, _)), Some(Fault::Cut)) => {
             let length = body.to_string().len() / 2;
             match json_reply(200, &body) {
@@ -133,7 +137,7 @@ fn refusal(fault: &Fault) -> Option<Refusal> {
         Fault::ExpiredCredentials => {
             (400, "ExpiredTokenException", "The security token included in the request is expired")
         }
-        Fault::Reset | Fault::Cut | Fault::BadGateway | Fault::Slow(_) => return None,
+        Fault::Reset | Fault::Cut | Fault::BadGateway | Fault::Text(_) | Fault::Slow(_) => return None,
     };
     Some(Refusal(status, kind, message.to_owned()))
 }
@@ -199,16 +203,17 @@ impl Service {
             let mut found = self.store.find(group, &question, beyond).peekable();
             while let Some((place, event)) = found.peek() {
                 bytes += event.message.len() + EVENT_BYTES;
-                if events.len() == limit || (bytes > PAGE_BYTES && !events.is_empty()) {
+                if events.len() >= limit || (bytes > PAGE_BYTES && !events.is_empty()) {
                     break;
                 }
-                events.push(json!({
+                let entry = json!({
                     "logStreamName": event.stream,
                     "timestamp": place.0,
                     "message": event.message,
                     "ingestionTime": place.1,
                     "eventId": event.id,
-                }));
+                });
+                events.extend(std::iter::repeat_n(entry, 1 + faults.repeats));
                 beyond = Some(*place);
                 found.next();
             }

@@ -28,6 +28,8 @@ pub enum Fault {
     Cut,
     /// A page of HTML with status 502, as a load balancer makes one.
     BadGateway,
+    /// Status 200 with this in place of the answer.
+    Text(&'static str),
     /// The answer comes after this time.
     Slow(Duration),
 }
@@ -45,6 +47,8 @@ pub struct Faults {
     pub short_pages: Option<usize>,
     /// So many empty pages with a token before each page with events.
     pub empty_pages: usize,
+    /// Each event stands so many times more in its page.
+    pub repeats: usize,
     /// The last page has a token too, which leads to an empty page without one.
     pub trailing_token: bool,
     /// A token is refused when it is older.

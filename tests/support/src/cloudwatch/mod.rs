@@ -145,6 +145,11 @@ impl FakeCloudWatch {
         self.shared.calls.lock().expect("no thread panicked with it").clone()
     }
 
+    /// How many calls came so far.
+    pub fn call_count(&self) -> usize {
+        self.shared.calls.lock().expect("no thread panicked with it").len()
+    }
+
     /// Waits until what was called satisfies a condition. False when it does not in time.
     pub fn wait_for(&self, timeout: Duration, mut condition: impl FnMut(&[Call]) -> bool) -> bool {
         let calls = self.shared.calls.lock().expect("no thread panicked with it");

@@ -114,6 +114,13 @@ impl FakeElasticsearch {
         self.store().indices.values().map(BTreeMap::len).sum()
     }
 
+    /// Those of some ids that no index has.
+    pub fn missing(&self, ids: impl IntoIterator<Item = String>) -> Vec<String> {
+        let store = self.store();
+        let is_missing = |id: &String| !store.indices.values().any(|documents| documents.contains_key(id));
+        ids.into_iter().filter(is_missing).collect()
+    }
+
     /// The templates put so far: `_template/NAME` or `_index_template/NAME`, and the body.
     pub fn templates(&self) -> BTreeMap<String, Value> {
         self.store().templates.clone()
