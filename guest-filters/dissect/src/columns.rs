@@ -4,6 +4,7 @@
 
 use weir_filter::{Column, Events, Field, RowMask, Texts, Value};
 
+use crate::one_byte::Ends;
 use crate::pattern::{Kind, Pattern};
 use crate::scan;
 
@@ -11,7 +12,7 @@ use crate::scan;
 const NO_TEXT: u32 = u32::MAX;
 
 /// Rows that go through a part together: their text stays in the processor's nearest cache meanwhile.
-const BLOCK: usize = 128;
+pub(crate) const BLOCK: usize = 128;
 
 /// The parts of a mapping and where each goes.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct Cutter {
     source: Field,
     leading: Vec<u8>,
     parts: Vec<CutPart>,
+    /// What every part but the last ends with, if it is the same byte, and only once.
+    only_byte: Option<u8>,
     /// The fields, in the order of their columns.
     fields: Vec<Field>,
 }
@@ -34,15 +37,15 @@ struct CutPart {
 }
 
 /// How far a row has been cut up: places in the batch's text.
-#[derive(Clone, Copy, Default)]
-struct Cursor {
-    begin: usize,
+#[derive(Clone, Copy)]
+pub(crate) struct Cursor {
+    pub(crate) begin: usize,
     /// Where the next part begins; past `end`: the row is not cut up here.
-    left: usize,
-    end: usize,
+    pub(crate) left: usize,
+    pub(crate) end: usize,
 }
 
-const NOT_CUT: Cursor = Cursor { begin: 0, left: usize::MAX, end: 0 };
+pub(crate) const NOT_CUT: Cursor = Cursor { begin: 0, left: usize::MAX, end: 0 };
 
 impl Cutter {
     /// A cutter for a mapping that stores these parts (each with its number in the pattern); none if one of them needs more
@@ -77,7 +80,8 @@ impl Cutter {
             let column = stored.iter().position(|(number, _)| *number == index);
             parts.push(CutPart { end, repeated, column });
         }
-        Some(Cutter { source, leading: pattern.leading.clone().into_bytes(), parts, fields })
+        let leading = pattern.leading.clone().into_bytes();
+        Some(Cutter { source, leading, only_byte: only_byte(&parts), parts, fields })
     }
 
     /// Cuts up what it can, and sets the fields of these rows, which it answers.
@@ -92,21 +96,29 @@ impl Cutter {
         let mut columns: Vec<Texts> = Vec::with_capacity(self.fields.len());
         columns.resize_with(self.fields.len(), || Texts { starts: vec![0; rows], lens: vec![0; rows] });
         let mut skipped = Texts { starts: vec![0; BLOCK], lens: vec![0; BLOCK] };
+        let mut ends = Ends::new(if self.only_byte.is_some() { self.parts.len() } else { 0 });
         let mut cut = RowMask::all(rows);
-        let mut cursors = [NOT_CUT; BLOCK];
         for first in (0..rows).step_by(BLOCK) {
             let block = first..rows.min(first + BLOCK);
+            let mut cursors = [NOT_CUT; BLOCK];
             let places = source.starts.iter().zip(&source.lens).skip(first);
             for (cursor, (start, length)) in cursors.iter_mut().zip(places) {
                 *cursor = self.enter(text, *start, *length);
             }
+            if let Some(byte) = self.only_byte {
+                ends.find(text, &mut cursors, byte);
+            }
             let cursors = &mut cursors[..block.len()];
-            for part in &self.parts {
+            for (number, part) in self.parts.iter().enumerate() {
                 let (column, range) = match part.column {
                     Some(column) => (&mut columns[column], block.clone()),
                     None => (&mut skipped, 0..block.len()),
                 };
-                part.cut(text, cursors, &mut column.starts[range.clone()], &mut column.lens[range]);
+                let (starts, lens) = (&mut column.starts[range.clone()], &mut column.lens[range]);
+                match self.only_byte {
+                    Some(_) => ends.write(number, cursors, starts, lens),
+                    None => part.cut(text, cursors, starts, lens),
+                }
             }
             for (row, cursor) in block.zip(cursors) {
                 if cursor.left > cursor.end {
@@ -136,6 +148,14 @@ impl Cutter {
             _ => NOT_CUT,
         }
     }
+}
+
+/// What all parts but the last end with, if it is one byte that stands there once.
+fn only_byte(parts: &[CutPart]) -> Option<u8> {
+    let (last, others) = parts.split_last()?;
+    let [byte] = others.first()?.end.as_deref()? else { return None };
+    let alike = others.iter().all(|part| part.end.as_deref() == Some(&[*byte]) && part.repeated.is_empty());
+    (alike && last.repeated.is_empty()).then_some(*byte)
 }
 
 impl CutPart {
@@ -216,6 +236,9 @@ mod tests {
         others.extend([json!(12), json!(null), json!(["a b c"]), json!({ "a": "b c d" }), json!(true)]);
         for pattern in [
             "%{a} %{b} %{c}",
+            " %{a} %{} %{c}",
+            "%{a};",
+            "%{a}",
             "%{a->} %{b} %{?c} %{d}",
             "%{} %{message} %{c}",
             "1 %{a} %{b}",

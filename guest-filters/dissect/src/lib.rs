@@ -65,6 +65,7 @@
 
 mod columns;
 mod convert;
+mod one_byte;
 mod pattern;
 mod scan;
 

@@ -38,6 +38,73 @@ fn find_byte(text: &[u8], from: usize, to: usize, byte: u8) -> Option<usize> {
     None
 }
 
+/// The places of a byte in a part of a text, one after the other.
+pub(crate) struct Occurrences<'t> {
+    text: &'t [u8],
+    to: usize,
+    byte: u8,
+    /// Where the 64 bytes begin that were looked at last.
+    at: usize,
+    /// Those of them that are the byte, and were not answered yet.
+    left: u64,
+}
+
+impl<'t> Occurrences<'t> {
+    /// From `from` to before `to`.
+    #[inline]
+    pub(crate) fn new(text: &'t [u8], from: usize, to: usize, byte: u8) -> Self {
+        let left = if from < to { equal_among_64(text, from, to, byte) } else { 0 };
+        Occurrences { text, to, byte, at: from, left }
+    }
+
+    /// The next place.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<usize> {
+        while self.left == 0 {
+            // A row that is not looked at may begin anywhere.
+            self.at = self.at.checked_add(64).filter(|at| *at < self.to)?;
+            self.left = equal_among_64(self.text, self.at, self.to, self.byte);
+        }
+        let place = self.at + self.left.trailing_zeros() as usize;
+        self.left &= self.left - 1;
+        Some(place)
+    }
+}
+
+/// One bit for each of the 64 bytes from `at` that is this one, the lowest for the first; none for those from `to` on, which
+/// is after `at`.
+#[inline]
+fn equal_among_64(text: &[u8], at: usize, to: usize, byte: u8) -> u64 {
+    let rest = text.get(at..).unwrap_or_default();
+    let end_of_text;
+    let bytes = match rest.first_chunk::<64>() {
+        Some(bytes) => bytes,
+        None => {
+            end_of_text = padded(rest);
+            &end_of_text
+        }
+    };
+    let (vectors, _) = bytes.as_chunks::<16>();
+    let mut equal = 0;
+    for (number, vector) in vectors.iter().enumerate() {
+        equal |= u64::from(equal_bytes(vector, byte)) << (16 * number);
+    }
+    match to - at {
+        // Those beyond are other rows'.
+        length @ ..64 => equal & ((1 << length) - 1),
+        _ => equal,
+    }
+}
+
+#[cold]
+fn padded(rest: &[u8]) -> [u8; 64] {
+    let mut bytes = [0; 64];
+    for (place, byte) in bytes.iter_mut().zip(rest) {
+        *place = *byte;
+    }
+    bytes
+}
+
 /// One bit for each of sixteen bytes that is this one, the lowest for the first.
 #[cfg(target_feature = "simd128")]
 #[inline]
@@ -80,6 +147,23 @@ mod tests {
         assert_eq!(find(b"abc", 0, 3, b""), None);
         assert_eq!(find(b"abc", 9, 9, b"a"), None);
         assert_eq!(find(b"abc", usize::MAX, 3, b"a"), None);
+    }
+
+    #[test]
+    fn all_places_of_a_byte() {
+        let mut text = Vec::new();
+        for index in 0..200_usize {
+            text.push(if index % 7 == 0 || index / 20 == 4 { b' ' } else { b'x' });
+        }
+        for from in 0..text.len() {
+            for to in from..=text.len() {
+                let mut found = Occurrences::new(&text, from, to, b' ');
+                let places: Vec<usize> = std::iter::from_fn(|| found.next()).collect();
+                let expected: Vec<usize> = (from..to).filter(|at| text[*at] == b' ').collect();
+                assert_eq!(places, expected, "from {from} to {to}");
+            }
+        }
+        assert_eq!(Occurrences::new(&text, usize::MAX, 0, b' ').next(), None);
     }
 
     #[test]
