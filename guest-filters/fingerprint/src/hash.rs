@@ -1,4 +1,5 @@
-//! The hashing methods: bytes in, digest out. What bytes are hashed is left to the filter.
+//! The hashing methods: bytes in, digest out. What bytes are hashed is left to the filter, and
+//! `MURMUR3` to `murmur`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -69,30 +70,6 @@ impl DigestFunction {
     }
 }
 
-/// MurmurHash3, x86, 32 bits, seed 0. Written here because the crate's reads its bytes through `Read`, four at a time, which
-/// takes several times as long as the hashing.
-pub(crate) fn murmur3(bytes: &[u8]) -> u32 {
-    let (blocks, rest) = bytes.as_chunks::<4>();
-    let mut hash = 0_u32;
-    for block in blocks {
-        hash ^= scrambled(u32::from_le_bytes(*block));
-        hash = hash.rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64);
-    }
-    let mut last = 0;
-    for byte in rest.iter().rev() {
-        last = last << 8 | u32::from(*byte);
-    }
-    // Of no bytes this is 0, which changes nothing. Of the length the low 32 bits count.
-    hash ^= scrambled(last) ^ bytes.len() as u32;
-    hash = (hash ^ hash >> 16).wrapping_mul(0x85eb_ca6b);
-    hash = (hash ^ hash >> 13).wrapping_mul(0xc2b2_ae35);
-    hash ^ hash >> 16
-}
-
-fn scrambled(block: u32) -> u32 {
-    block.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593)
-}
-
 /// MurmurHash3, x64, 128 bits, seed 2, as the 16 bytes in memory order.
 pub(crate) fn murmur3_128(bytes: &[u8], base64encode: bool) -> String {
     let mut bytes = bytes;
@@ -141,20 +118,6 @@ fn hexadecimal(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn murmur3_is_what_the_crate_answers() {
-        let bytes: Vec<u8> = (0..=255).rev().collect();
-        for begin in 0..bytes.len() {
-            for end in begin..=bytes.len() {
-                let part = &bytes[begin..end];
-                let expected = murmur3::murmur3_32(&mut &*part, 0).unwrap();
-                assert_eq!(murmur3(part), expected, "bytes {begin} to {end}");
-            }
-        }
-        // From Logstash's own specification.
-        assert_eq!(murmur3(b"123.123.123.123"), 4_013_733_395);
-    }
 
     #[test]
     fn uuids_say_their_version() {

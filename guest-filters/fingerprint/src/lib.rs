@@ -75,6 +75,7 @@
 
 mod canonical;
 mod hash;
+mod murmur;
 mod network;
 mod punctuation;
 
@@ -332,16 +333,22 @@ impl Fingerprint {
         if !events.is_independent(self.target, Value::Integer(0)) {
             return None;
         }
-        let mut hashes = Numbers { values: Vec::with_capacity(events.len()), present: Vec::new() };
-        let mut present = RowMask::all(events.len());
-        for row in 0..events.len() {
-            let text = events.text_at(texts, row);
-            if text.is_none() {
-                present.remove(row);
+        let rows = events.len();
+        let mut present = RowMask::all(rows);
+        let mut values = Vec::with_capacity(rows.next_multiple_of(4));
+        for first in (0..rows).step_by(4) {
+            let mut four: [&[u8]; 4] = [&[]; 4];
+            for (lane, bytes) in four.iter_mut().enumerate() {
+                match events.text_at(texts, first + lane) {
+                    Some(text) => *bytes = text.as_bytes(),
+                    None => present.remove(first + lane),
+                }
             }
-            hashes.values.push(text.map_or(0, |text| i64::from(hash::murmur3(text.as_bytes()))));
+            values.extend(murmur::murmur3_of_four(four).map(i64::from));
         }
-        if present.count() < events.len() {
+        values.truncate(rows);
+        let mut hashes = Numbers { values, present: Vec::new() };
+        if present.count() < rows {
             hashes.present = present.into_bytes();
         }
         Some(hashes)
@@ -382,8 +389,8 @@ impl Fingerprint {
         Ok(match &self.method {
             Method::Digest(function) => Hash::Text(function.digest(&text_of(value), self.base64encode)),
             Method::Murmur3 => Hash::Number(match integer_bytes(value) {
-                Some(bytes) => hash::murmur3(&bytes),
-                None => hash::murmur3(text_of(value).as_bytes()),
+                Some(bytes) => murmur::murmur3(&bytes),
+                None => murmur::murmur3(text_of(value).as_bytes()),
             }),
             Method::Murmur3_128 => Hash::Text(match integer_bytes(value) {
                 Some(bytes) if is_small(value) => hash::murmur3_128(&bytes[..4], self.base64encode),
