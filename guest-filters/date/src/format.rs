@@ -82,7 +82,9 @@ fn is_number(text: &str) -> bool {
     text.starts_with(|letter: char| letter == '-' || letter.is_ascii_digit())
 }
 
-fn iso8601_instant(text: &str, last: &mut LastDate, zone: &Zone) -> Option<i64> {
+/// The instant of a text in ISO 8601; `zone` holds where it names none.
+#[inline]
+pub(crate) fn iso8601_instant(text: &str, last: &mut LastDate, zone: &Zone) -> Option<i64> {
     let time = iso8601::read(text, last).or_else(|| iso8601::read_with_space(text))?;
     match time.offset {
         Some(offset) => time.millis.checked_sub(offset),

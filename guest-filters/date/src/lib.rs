@@ -104,7 +104,7 @@ use weir_filter::{
 };
 
 use crate::calendar::{DAY, date_from_days, week_of_days};
-use crate::format::{Attempt, Clock, Format};
+use crate::format::{Attempt, Clock, Format, iso8601_instant};
 use crate::iso8601::LastDate;
 use crate::names::Locale;
 use crate::pattern::Pattern;
@@ -263,6 +263,9 @@ impl Filter for Date {
     }
 }
 
+/// The milliseconds that a timestamp of nanoseconds reaches.
+const REACH: std::ops::RangeInclusive<i64> = i64::MIN / 1_000_000..=i64::MAX / 1_000_000;
+
 impl Date {
     /// Sets the target by column in the rows whose source is a text with one of the formats, and answers them.
     fn set_texts(&mut self, events: &mut Events<'_>) -> RowMask {
@@ -280,7 +283,8 @@ impl Date {
         for row in 0..rows {
             let text = events.text_at(texts, row);
             let millis = text.and_then(|text| millis_of(&mut self.formats, text, zone, &clock));
-            let instant = millis.and_then(|millis| millis.checked_mul(1_000_000));
+            // Asked so, as a multiplication that is checked is one of 128 bits on wasm32.
+            let instant = millis.filter(|millis| REACH.contains(millis)).map(|millis| millis * 1_000_000);
             if instant.is_none() {
                 set.remove(row);
             }
@@ -298,6 +302,13 @@ impl Date {
 /// The instant of a text by the first format that fits.
 fn millis_of(formats: &mut [Format], text: &str, zone: &Zone, clock: &Clock<'_>) -> Option<i64> {
     for format in formats {
+        // The commonest one need not go by the table.
+        if let Format::Iso8601(last) = format {
+            match iso8601_instant(text, last, zone) {
+                Some(millis) => return Some(millis),
+                None => continue,
+            }
+        }
         match format.instant_of(Value::Text(text), Some(zone), clock) {
             Attempt::Instant(millis) => return Some(millis),
             Attempt::Next => {}
