@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: crash-test crash-test-faults demo fault-test fuel fuzz model properties real-servers-test soak swap-test test wasm-target
+.PHONY: bench crash-test crash-test-faults demo fault-test fuel fuzz model properties real-servers-test soak swap-test test wasm-target
 
 # A workspace of its own, with optimisation.
 MODEL := cargo test --manifest-path tests/model/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}/model"
@@ -10,6 +10,12 @@ MODEL := cargo test --manifest-path tests/model/Cargo.toml --target-dir "$${CARG
 demo: wasm-target
 	cargo build --release -p weir
 	./target/release/weir demo
+
+# What Weir costs against a native program that does the same by hand, and how the cost grows: PERFORMANCE.md. BENCH=… for one
+# part (whole, sandbox, filters, batch, workers, fields, length, allocations, start, latency); QUICK=1 takes two minutes,
+# and less is compared; LINES=…, ROUNDS=….
+bench: wasm-target
+	BENCH="$(BENCH)" QUICK="$(QUICK)" LINES="$(LINES)" ROUNDS="$(ROUNDS)" cargo bench -p weir --bench bench
 
 # Every test, and every case of the filters through their components. Tests that need Java or Python say so if they are skipped.
 # The binary is the one that the tests ran: `cargo run` would build all dependencies again, with other features.

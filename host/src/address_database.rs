@@ -5,6 +5,7 @@
 //! The form is described at <https://maxmind.github.io/MaxMind-DB/>: a binary tree over the bits of an address, whose
 //! leaves point into a section of typed data, and a map of metadata at the end.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -31,12 +32,14 @@ pub struct Metadata {
 /// prefix holds, in whichever order they come. Whole numbers become unsigned 32-bit, negative ones signed 32-bit, larger
 /// ones unsigned 64-bit; numbers with a fraction or an exponent become doubles. Equal values are written once.
 ///
+/// Networks may share a record, which is then borrowed: a table of a real size does not fit into memory otherwise.
+///
 /// In a tree of version 6, IPv4 networks lie under `::/96`, and `::ffff:0:0/96` and `2002::/16` lead to the same place.
 ///
 /// # Errors
 /// For a record size or version that the form does not have, a network that is none, is given twice with different
 /// records or does not fit the version, a null, a number that has no type, and when the tree outgrows the record size.
-pub fn write(metadata: &Metadata, networks: &[(String, Value)]) -> Result<Vec<u8>, String> {
+pub fn write<R: Borrow<Value>>(metadata: &Metadata, networks: &[(String, R)]) -> Result<Vec<u8>, String> {
     if !matches!(metadata.record_size, 24 | 28 | 32) {
         return Err(format!("record size {}: expected 24, 28 or 32", metadata.record_size));
     }
@@ -46,6 +49,7 @@ pub fn write(metadata: &Metadata, networks: &[(String, Value)]) -> Result<Vec<u8
     let mut prefixes = Vec::with_capacity(networks.len());
     let mut seen = HashMap::new();
     for (network, record) in networks {
+        let record: &Value = record.borrow();
         let prefix = parse_network(network, metadata.ip_version)?;
         if let Some(other) = seen.insert(prefix, record)
             && other != record
