@@ -3,8 +3,10 @@
 
 mod address_text;
 mod database;
+mod kept;
 mod kernel_texts;
 mod lookup;
+mod record;
 
 pub(super) use database::Databases;
 pub(super) use kernel_texts::{KernelText, KernelTexts};

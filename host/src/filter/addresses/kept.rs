@@ -1,0 +1,350 @@
+//! What was found for addresses lately. Addresses repeat, so most rows cost one look into a table; and many addresses lead
+//! to one record, whose values are read once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::address_text::{self, Address};
+use super::database::Database;
+use super::kernel_texts::KernelTexts;
+use super::record::{self, Record, Scalar};
+use crate::filter::interface::{Column, Floats, KERNEL_PLACE, MixedCell, NO_VALUE, Numbers, Texts};
+
+/// The most addresses and records that are kept. When there are more, all are forgotten: some 20 MB a worker at worst.
+pub(super) const MOST_ADDRESSES: usize = 98_304;
+const MOST_RECORDS: usize = 32_768;
+
+/// The most buffers of texts that are kept apart; then they are made one.
+pub(super) const MOST_BUFFERS: usize = 16;
+
+/// The index of the values of an address that leads to no record.
+const NOWHERE: u32 = u32::MAX;
+
+/// What was found, for one list of paths.
+#[derive(Default)]
+pub(super) struct Kept {
+    paths: Vec<Vec<String>>,
+    /// Which value each path is.
+    values_of: Vec<ValueOf>,
+    /// Addresses of up to 15 bytes, which all IPv4 ones are: their text is the key itself.
+    short: HashMap<u128, Known>,
+    long: HashMap<Box<[u8]>, Known>,
+    /// By a record's place in the database, the index of its values.
+    records: HashMap<usize, u32>,
+    values_of_records: Vec<Found>,
+    values_of_addresses: Vec<Found>,
+    /// The kinds of the values of each path.
+    kinds: Vec<u8>,
+    /// The values' texts that are ASCII, and those that are not. Apart from each other, as a place in ASCII is on
+    /// character boundaries wherever it is, and nobody has to look: the looking was most of what a lookup cost.
+    ascii: KeptTexts,
+    other: KeptTexts,
+}
+
+/// Where the values of an address begin; `NOWHERE` if it leads to no record.
+#[derive(Clone, Copy)]
+struct Known {
+    of_record: u32,
+    of_address: u32,
+}
+
+/// A path's number among those that depend on the record only, or on the address too.
+#[derive(Clone, Copy)]
+enum ValueOf {
+    Record(usize),
+    Address(usize),
+}
+
+/// What was found for the rows of a lookup: where their values begin.
+#[derive(Default)]
+pub(super) struct FoundRows {
+    of_record: Vec<u32>,
+    of_address: Vec<u32>,
+}
+
+/// Texts, one buffer after the other.
+#[derive(Default)]
+struct KeptTexts {
+    buffers: Vec<Arc<String>>,
+    /// Of all buffers.
+    length: usize,
+    /// What is to become the next buffer.
+    new: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Found {
+    Absent,
+    Boolean(bool),
+    Integer(i64),
+    Float(f64),
+    /// A place in all of `Kept::ascii`.
+    Ascii(u32, u32),
+    /// A place in all of `Kept::other`.
+    Text(u32, u32),
+}
+
+impl Kept {
+    /// Nothing yet, for these paths.
+    pub(super) fn new(paths: &[Vec<String>]) -> Self {
+        let (mut of_records, mut of_addresses) = (0, 0);
+        let mut values_of = Vec::with_capacity(paths.len());
+        for path in paths {
+            if record::is_of_the_address(path) {
+                values_of.push(ValueOf::Address(of_addresses));
+                of_addresses += 1;
+            } else {
+                values_of.push(ValueOf::Record(of_records));
+                of_records += 1;
+            }
+        }
+        Kept { paths: paths.to_vec(), values_of, kinds: vec![0; paths.len()], ..Kept::default() }
+    }
+
+    /// Makes room: what is kept for other paths, or grew too large, is forgotten.
+    pub(super) fn prepare(&mut self, paths: &[Vec<String>]) {
+        if self.paths != paths || self.addresses() > MOST_ADDRESSES || self.records.len() > MOST_RECORDS {
+            *self = Kept::new(paths);
+        }
+    }
+
+    /// How many addresses are kept.
+    pub(super) fn addresses(&self) -> usize {
+        self.short.len() + self.long.len()
+    }
+
+    /// How many buffers their texts are in, of the ASCII ones.
+    #[cfg(test)]
+    pub(super) fn buffers(&self) -> usize {
+        self.ascii.buffers.len()
+    }
+
+    /// Where the values of an address, or of `None`, are; looked up unless they are kept.
+    pub(super) fn find(&mut self, database: &Database, address: Option<&[u8]>, rows: &mut FoundRows) {
+        let known = match address {
+            None => Known { of_record: NOWHERE, of_address: NOWHERE },
+            Some(address) => match short_key(address) {
+                Some(key) => match self.short.get(&key) {
+                    Some(known) => *known,
+                    None => {
+                        let known = self.look_up(database, address);
+                        self.short.insert(key, known);
+                        known
+                    }
+                },
+                None => match self.long.get(address) {
+                    Some(known) => *known,
+                    None => {
+                        let known = self.look_up(database, address);
+                        self.long.insert(address.into(), known);
+                        known
+                    }
+                },
+            },
+        };
+        rows.of_record.push(known.of_record);
+        rows.of_address.push(known.of_address);
+    }
+
+    /// Hands the texts to a guest's call, and answers where the ASCII ones and the others begin, if there is room.
+    pub(super) fn hand_over(&mut self, kernel_texts: &mut KernelTexts) -> Option<[u32; 2]> {
+        self.ascii.keep();
+        self.other.keep();
+        Some([kernel_texts.add(&self.ascii.buffers, true)?, kernel_texts.add(&self.other.buffers, false)?])
+    }
+
+    /// Looks up an address that was not seen lately.
+    fn look_up(&mut self, database: &Database, address: &[u8]) -> Known {
+        let nowhere = Known { of_record: NOWHERE, of_address: NOWHERE };
+        let Some(address) = std::str::from_utf8(address).ok().and_then(address_text::parse) else {
+            return nowhere;
+        };
+        let Ok(result) = database.reader.lookup(address.ip) else { return nowhere };
+        let Some(place) = result.offset() else { return nowhere };
+        let of_record = match self.records.get(&place) {
+            Some(first) => *first,
+            None => {
+                let first = u32::try_from(self.values_of_records.len()).unwrap_or(NOWHERE);
+                self.read(&result, address, |of| matches!(of, ValueOf::Record(_)));
+                self.records.insert(place, first);
+                first
+            }
+        };
+        let of_address = u32::try_from(self.values_of_addresses.len()).unwrap_or(NOWHERE);
+        self.read(&result, address, |of| matches!(of, ValueOf::Address(_)));
+        Known { of_record, of_address }
+    }
+
+    /// Reads the values of the paths that are `wanted`.
+    fn read(&mut self, record: &Record<'_>, address: Address, wanted: fn(ValueOf) -> bool) {
+        let mut text = String::new();
+        for ((path, kinds), of) in self.paths.iter().zip(&mut self.kinds).zip(&self.values_of) {
+            if !wanted(*of) {
+                continue;
+            }
+            text.clear();
+            let found = match record::read_path(record, address, path, &mut text) {
+                Some(Scalar::Boolean(value)) => Found::Boolean(value),
+                Some(Scalar::Integer(value)) => Found::Integer(value),
+                Some(Scalar::Float(value)) => Found::Float(value),
+                Some(Scalar::Text) if text.is_ascii() => self.ascii.add(&text, Found::Ascii),
+                Some(Scalar::Text) => self.other.add(&text, Found::Text),
+                Some(Scalar::Other) | None => Found::Absent,
+            };
+            *kinds |= found.kind();
+            match of {
+                ValueOf::Record(_) => self.values_of_records.push(found),
+                ValueOf::Address(_) => self.values_of_addresses.push(found),
+            }
+        }
+    }
+
+    /// One path's values for the rows. Places in ASCII and other texts begin at `first`.
+    pub(super) fn column(&self, rows: &FoundRows, path: usize, first: [u32; 2]) -> Column {
+        let (values, starts) = match self.values_of.get(path) {
+            Some(ValueOf::Record(number)) => (self.values_of_records.get(*number..), &rows.of_record),
+            Some(ValueOf::Address(number)) => (self.values_of_addresses.get(*number..), &rows.of_address),
+            None => (None, &rows.of_record),
+        };
+        let values = values.unwrap_or_default();
+        // By reference: copies went through the stack, and cost more than all else here.
+        let value = |start: &u32| values.get(*start as usize).unwrap_or(&Found::Absent);
+        let count = starts.len();
+        // A path leads to one kind of value in nearly every database, so what was ever found says what the column is.
+        match self.kinds.get(path).copied().unwrap_or_default() {
+            0 => Column::Absent,
+            TEXT => {
+                let mut column = Texts { starts: Vec::with_capacity(count), lens: Vec::with_capacity(count) };
+                for start in starts {
+                    let (start, length) = value(start).place(first).unwrap_or((0, NO_VALUE));
+                    column.starts.push(start);
+                    column.lens.push(length);
+                }
+                Column::Text(column)
+            }
+            FLOAT => {
+                let mut column =
+                    Floats { values: Vec::with_capacity(count), present: vec![0; count.div_ceil(8)] };
+                for (row, start) in starts.iter().enumerate() {
+                    let found = value(start);
+                    column.values.push(if let Found::Float(number) = found { *number } else { 0.0 });
+                    column.present[row / 8] |= u8::from(*found != Found::Absent) << (row % 8);
+                }
+                Column::Float(column)
+            }
+            kinds @ (INTEGER | BOOLEAN) => {
+                let mut column =
+                    Numbers { values: Vec::with_capacity(count), present: vec![0; count.div_ceil(8)] };
+                for (row, start) in starts.iter().enumerate() {
+                    let found = value(start);
+                    column.values.push(match found {
+                        Found::Integer(number) => *number,
+                        Found::Boolean(value) => i64::from(*value),
+                        _ => 0,
+                    });
+                    column.present[row / 8] |= u8::from(*found != Found::Absent) << (row % 8);
+                }
+                if kinds == INTEGER { Column::Integer(column) } else { Column::Boolean(column) }
+            }
+            _ => {
+                let mut column = Vec::new();
+                for (row, start) in starts.iter().enumerate() {
+                    let found = value(start);
+                    let cell = match found {
+                        Found::Absent => None,
+                        Found::Boolean(value) => Some(MixedCell::Boolean(*value)),
+                        Found::Integer(value) => Some(MixedCell::Integer(*value)),
+                        Found::Float(value) => Some(MixedCell::Float(*value)),
+                        Found::Ascii(..) | Found::Text(..) => found.place(first).map(MixedCell::Text),
+                    };
+                    column.extend(cell.map(|cell| (row as u32, cell)));
+                }
+                Column::Mixed(column)
+            }
+        }
+    }
+}
+
+impl FoundRows {
+    /// Room for so many rows.
+    pub(super) fn with_capacity(rows: usize) -> Self {
+        FoundRows { of_record: Vec::with_capacity(rows), of_address: Vec::with_capacity(rows) }
+    }
+
+    /// The rows whose address leads to a record, as bits.
+    pub(super) fn found(&self) -> Vec<u8> {
+        let mut found = vec![0_u8; self.of_record.len().div_ceil(8)];
+        for (row, start) in self.of_record.iter().enumerate() {
+            found[row / 8] |= u8::from(*start != NOWHERE) << (row % 8);
+        }
+        found
+    }
+}
+
+/// The bytes and their number, if there are up to 15.
+#[inline]
+fn short_key(address: &[u8]) -> Option<u128> {
+    let mut key = [0; 16];
+    let (last, bytes) = key.split_last_mut()?;
+    bytes.get_mut(..address.len())?.copy_from_slice(address);
+    *last = address.len() as u8;
+    Some(u128::from_le_bytes(key))
+}
+
+/// Kinds of values, as bits.
+const TEXT: u8 = 1;
+const INTEGER: u8 = 2;
+const FLOAT: u8 = 4;
+const BOOLEAN: u8 = 8;
+
+impl Found {
+    fn kind(self) -> u8 {
+        match self {
+            Found::Absent => 0,
+            Found::Ascii(..) | Found::Text(..) => TEXT,
+            Found::Integer(_) => INTEGER,
+            Found::Float(_) => FLOAT,
+            Found::Boolean(_) => BOOLEAN,
+        }
+    }
+
+    /// The place of a text, for a guest.
+    #[inline]
+    fn place(&self, first: [u32; 2]) -> Option<(u32, u32)> {
+        match self {
+            Found::Ascii(start, length) => Some((KERNEL_PLACE | (first[0] + start), *length)),
+            Found::Text(start, length) => Some((KERNEL_PLACE | (first[1] + start), *length)),
+            _ => None,
+        }
+    }
+}
+
+impl KeptTexts {
+    /// Appends a text to what will be the next buffer.
+    fn add(&mut self, text: &str, found: fn(u32, u32) -> Found) -> Found {
+        let place = (u32::try_from(self.length + self.new.len()), u32::try_from(text.len()));
+        match place {
+            (Ok(start), Ok(length)) if start < KERNEL_PLACE => {
+                self.new.push_str(text);
+                found(start, length)
+            }
+            _ => Found::Absent,
+        }
+    }
+
+    /// Makes a buffer of what was appended, or one of all when there are many.
+    fn keep(&mut self) {
+        if self.new.is_empty() {
+            return;
+        }
+        self.length += self.new.len();
+        self.buffers.push(Arc::new(std::mem::take(&mut self.new)));
+        if self.buffers.len() > MOST_BUFFERS {
+            let mut all = String::with_capacity(self.length);
+            for text in &self.buffers {
+                all.push_str(text);
+            }
+            self.buffers = vec![Arc::new(all)];
+        }
+    }
+}
