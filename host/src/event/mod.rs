@@ -7,6 +7,7 @@ pub mod decorate;
 pub mod document;
 mod example;
 pub mod fields;
+pub mod json_values;
 mod lists;
 mod names;
 pub mod pattern;

@@ -5,7 +5,8 @@ use std::io::Write;
 use serde_json::Value as Json;
 
 use crate::event::Value;
-use crate::event::document::{Node, write_timestamp};
+use crate::event::document::Node;
+use crate::event::json_values::write_timestamp;
 
 /// Writes an event's fields, without a line feed at the end.
 pub(super) fn write_rubydebug(fields: &[(&str, Node<'_>)], out: &mut Vec<u8>) {

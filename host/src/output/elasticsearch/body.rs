@@ -17,7 +17,7 @@ use super::actions::{Action, ActionChoice, ActionOptions, IndexChoice};
 use super::client::Payload;
 use super::response::Sent;
 use super::server::{Server, hexadecimal_sha256};
-use crate::event::document::write_text;
+use crate::event::json_values::write_text;
 use crate::event::{Batch, Documents, FieldReference, fields};
 use crate::output::Rendered;
 use crate::output::text::{RowText, text_of};
