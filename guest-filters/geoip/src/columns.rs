@@ -63,14 +63,22 @@ pub(crate) fn intersection(one: &RowMask, other: &RowMask) -> RowMask {
 /// The rows that have a text.
 fn with_text(texts: &Texts, rows: usize) -> RowMask {
     let mut bytes = Vec::with_capacity(rows.div_ceil(8));
-    for eight in texts.lens.chunks(8) {
-        let mut byte = 0;
-        for (bit, length) in eight.iter().enumerate() {
-            byte |= u8::from(*length != NO_TEXT) << bit;
-        }
-        bytes.push(byte);
+    let (eights, rest) = texts.lens.as_chunks::<8>();
+    for eight in eights {
+        bytes.push(bits_of(eight));
     }
+    bytes.push(bits_of(rest));
     RowMask::from_bytes(bytes, rows)
+}
+
+/// A bit for each of eight lengths that is one. A table of bits, as the compiler makes shifts into something much longer.
+#[inline(always)]
+fn bits_of(lens: &[u32]) -> u8 {
+    let mut byte = 0;
+    for (length, bit) in lens.iter().zip([1, 2, 4, 8, 16, 32, 64, 128]) {
+        byte |= if *length == NO_TEXT { 0 } else { bit };
+    }
+    byte
 }
 
 fn present(bits: &[u8], rows: usize) -> RowMask {

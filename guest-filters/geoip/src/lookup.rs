@@ -206,8 +206,12 @@ impl Lookup {
             None | Some(Column::Absent) => {}
             Some(Column::Text(texts)) => {
                 addresses.rows = RowMask::all(rows);
-                for row in 0..rows {
-                    if events.text_at(texts, row).is_none_or(is_blank) {
+                let text = events.text().as_bytes();
+                for (row, (start, length)) in texts.starts.iter().zip(&texts.lens).enumerate() {
+                    // What begins with more than a blank is an address; the rest is looked at whole.
+                    let has_text = *length != NO_TEXT && *length > 0;
+                    let begins = has_text && text.get(*start as usize).is_some_and(|byte| *byte > b' ');
+                    if !begins && events.text_at(texts, row).is_none_or(is_blank) {
                         addresses.rows.remove(row);
                     }
                 }

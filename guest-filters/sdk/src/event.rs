@@ -112,6 +112,12 @@ impl<'b> Event<'b> {
         self.put(field, value)
     }
 
+    /// Sets a field above and below which the event has nothing, to a value without anything in it.
+    pub(crate) fn set_alone(&mut self, field: Field, value: Value<'_>) -> Result<(), Failure> {
+        self.check_may_hold(field, value, true)?;
+        self.put(field, value)
+    }
+
     /// Sets a field to a value of JSON; a map needs a field that is declared whole.
     ///
     /// # Errors

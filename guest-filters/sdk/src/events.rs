@@ -172,10 +172,24 @@ impl<'b> Events<'b> {
     /// # Errors
     /// As for [`Event::set`]; rows before the one that failed are set.
     pub fn set_in_rows(&mut self, field: Field, value: Value<'_>, rows: &RowMask) -> Result<(), Failure> {
+        // A map may give values to what lies below; of other values it is known what they do where nothing is around.
+        let is_alone = !matches!(value, Value::Json(_)) && self.nothing_is_around(field);
         for row in rows.iter().filter(|row| *row < self.incoming.rows) {
-            self.event(row, |event| event.set(field, value))?;
+            self.event(row, |event| match is_alone {
+                true => event.set_alone(field, value),
+                false => event.set(field, value),
+            })?;
         }
         Ok(())
+    }
+
+    /// Whether no row has anything above or below a field.
+    fn nothing_is_around(&self, field: Field) -> bool {
+        let info = self.work.fields.get(field);
+        info.above.iter().chain(&info.below).all(|other| {
+            !self.work.is_touched(*other)
+                && matches!(self.incoming.column(other.index()), None | Some(Column::Absent))
+        })
     }
 
     /// Keeps a text for a column that is made: answers its start.
