@@ -142,7 +142,8 @@ impl Cutter {
         let begin = start as usize;
         let end = begin.checked_add(length as usize).filter(|_| length != NO_TEXT && length > 0);
         match end.and_then(|end| text.get(begin..end)) {
-            Some(row) if row.starts_with(&self.leading) => {
+            // Asked first, as a comparison of nothing is a call too.
+            Some(row) if self.leading.is_empty() || row.starts_with(&self.leading) => {
                 Cursor { begin, left: begin + self.leading.len(), end: begin + row.len() }
             }
             _ => NOT_CUT,
