@@ -86,6 +86,8 @@ fn value_in(record: &Json, path: &[String], address: IpAddr, prefix: u32) -> Opt
 fn parse_address(text: &str) -> Option<IpAddr> {
     let unpadded = |group: &str| match group.len() {
         0..=4 => group.to_owned(),
+        // The end of an address may be one of IPv4.
+        _ if group.contains('.') => group.to_owned(),
         _ => format!("0{}", group.trim_start_matches('0')),
     };
     let groups: Vec<String> = text.split(':').map(unpadded).collect();
