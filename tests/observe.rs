@@ -108,8 +108,8 @@ fn look(counts: &LineCounts, ended: &AtomicBool, seed: u64) -> Result<(u64, u64)
         if !figures.is_in_balance() {
             return Err(Box::new(figures));
         }
-        for _ in 0..random.below(50) {
-            std::thread::yield_now();
+        for _ in 0..random.below(2000) {
+            std::hint::spin_loop();
         }
     }
     Ok((looks, busy))

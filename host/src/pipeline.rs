@@ -66,6 +66,11 @@ impl Line {
     }
 }
 
+/// How long a delivered batch waits for others to be committed with it, and how many are at most: a commit costs the disk
+/// and the processor as much as a hundred events or two, whatever is in it.
+const TOGETHER: Duration = Duration::from_millis(10);
+const MOST_TOGETHER: usize = 64;
+
 /// Waits for a disk that does not take a commit: opening the ledger anew looks at all of it.
 const DISK_WAITS: RetryWaits =
     RetryWaits { initial: Duration::from_millis(500), max: Duration::from_secs(16) };
@@ -139,7 +144,7 @@ async fn drive_stages(line: Line) -> Result<()> {
             .map(|(number, (name, input))| read_all(number, name, input, stop.clone(), input_error.clone())),
     );
 
-    let stages = read
+    let delivered = read
         .map_ok(|(number, read)| {
             counts.read(names.get(number).map_or("", String::as_str), read.events.rows() as u64);
             let (chain, outputs) = (chain.clone(), outputs.clone());
@@ -149,17 +154,30 @@ async fn drive_stages(line: Line) -> Result<()> {
         })
         .try_buffered(workers)
         .map_ok(|filtered| deliver(filtered, &outputs, &dead_letters, &counts))
-        .try_buffered(in_flight.max(1))
-        .map_ok(|(number, position)| {
-            let (name, counts) = (names.get(number).cloned(), counts.clone());
-            let committed = commit(&ledger, name, position, &waiting, &abandon);
+        .try_buffered(in_flight.max(1));
+    let stages = tokio_stream::StreamExt::chunks_timeout(delivered, MOST_TOGETHER, TOGETHER)
+        .map(|delivered| {
+            let (mut positions, mut failed) = (Vec::with_capacity(delivered.len()), None);
+            for batch in delivered {
+                match batch {
+                    Ok((number, position)) => {
+                        positions.push((names.get(number).cloned().unwrap_or_default(), position));
+                    }
+                    Err(error) => {
+                        failed = Some(error);
+                        break;
+                    }
+                }
+            }
+            let (batches, counts) = (positions.len(), counts.clone());
+            let committed = commit(&ledger, positions, &waiting, &abandon);
             async move {
                 committed.await.context("cannot write down what has been delivered")?;
-                counts.committed();
-                Ok(())
+                (0..batches).for_each(|_| counts.committed());
+                failed.map_or(Ok(()), Err)
             }
         })
-        .try_buffered(1)
+        .buffered(1)
         .try_for_each(async |()| Ok(()));
     stages.await?;
     keep_states(chain, &ledger, &waiting, &abandon).await?;
@@ -183,26 +201,31 @@ async fn keep_states(
         return Ok(());
     }
     let position = Position { puts, removes: Vec::new() };
-    let committed = commit(ledger, Some(FILTER_STATES.to_owned()), position, waiting, abandon).await;
+    let committed = commit(ledger, vec![(FILTER_STATES.to_owned(), position)], waiting, abandon).await;
     committed.context("cannot write down what the filters keep")
 }
 
-/// Commits a position. A disk that refuses is waited for: meanwhile nothing is acknowledged, and soon nothing is read, since
-/// the line is full. `None` as the name: nothing is to be committed.
+/// Commits positions, each with the name that the ledger has it under. A disk that refuses is waited for: meanwhile nothing
+/// is acknowledged, and soon nothing is read, since the line is full.
 async fn commit(
     ledger: &Arc<Ledger>,
-    name: Option<String>,
-    position: Position,
+    positions: Vec<(String, Position)>,
     waiting: &Waiting,
     abandon: &CancellationToken,
 ) -> Result<()> {
-    let Some(name) = name else { return Ok(()) };
-    let written = Arc::new((name, position));
+    if positions.is_empty() {
+        return Ok(());
+    }
+    let written = Arc::new(positions);
     let mut retry =
         Retry::new(WAIT, DISK_WAITS, waiting, abandon).saying("delivered, and not yet written down");
     loop {
         let (ledger, written) = (ledger.clone(), written.clone());
-        let write = move || ledger.commit(&[(written.0.as_str(), &written.1)]);
+        let write = move || {
+            let positions: Vec<_> =
+                written.iter().map(|(name, position)| (name.as_str(), position)).collect();
+            ledger.commit(&positions)
+        };
         match joined(tokio::task::spawn_blocking(write)).await {
             Err(error) if error.is::<DiskRefuses>() => retry.wait(&format!("{error:#}")).await?,
             committed => return committed,
