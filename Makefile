@@ -12,8 +12,8 @@ demo: wasm-target
 	./target/release/weir demo
 
 # What Weir costs against a native program that does the same by hand, and how the cost grows: PERFORMANCE.md. BENCH=… for one
-# part (whole, sandbox, filters, batch, workers, fields, length, allocations, start, latency); QUICK=1 takes two minutes,
-# and less is compared; LINES=…, ROUNDS=….
+# part (whole, sandbox, filters, batch, workers, fields, length, allocations, start, latency); QUICK=1 for fewer
+# lines and rounds, or LINES=…, ROUNDS=….
 bench: wasm-target
 	BENCH="$(BENCH)" QUICK="$(QUICK)" LINES="$(LINES)" ROUNDS="$(ROUNDS)" cargo bench -p weir --bench bench
 
