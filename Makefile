@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: bench crash-test crash-test-faults demo fault-test fuel fuzz model properties real-servers-test soak swap-test test wasm-target
+.PHONY: bench crash-test crash-test-faults demo fault-test fuel fuzz hostile model properties real-servers-test soak swap-test test wasm-target
 
 # A workspace of its own, with optimisation.
 MODEL := cargo test --manifest-path tests/model/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}/model"
@@ -41,6 +41,11 @@ properties: wasm-target
 # `make test` runs the inputs that are kept.
 fuzz:
 	tests/fuzz/run.sh "$(or $(SECONDS),1800)" $(TARGET)
+
+# Filters that break, lie, flood or are none, one after the other and with the limits that are the defaults: what each does, what
+# stopped it, after how many milliseconds and at how much memory. `make test` tries them too, with shorter deadlines.
+hostile: wasm-target
+	WEIR_HOSTILE=table cargo test -p weir --test hostile
 
 # Kills the binary N times and counts what was lost, doubled or altered: tests/crash/README.md.
 crash-test: wasm-target

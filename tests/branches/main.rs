@@ -34,7 +34,7 @@ static HOSTILE: LazyLock<Component> = LazyLock::new(|| {
 fn hostile(what: &str) -> FilterStep {
     let mut step = filter(HOSTILE.clone(), json!({ "do": what }));
     // It imports the kernel, used or not.
-    step.grants = Some(vec!["patterns".to_owned()]);
+    step.grants.kernels = Some(vec!["patterns".to_owned()]);
     step
 }
 

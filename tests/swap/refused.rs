@@ -39,6 +39,12 @@ fn bad_candidates_never_become_active() {
         refused("an empty module", file("empty.wasm", b"\0asm\x01\0\0\0"), None, ""),
         refused("another world", GUESTS.wishful.clone(), None, "it imports"),
         refused("an import that is not granted", GUESTS.hostile.clone(), None, "not granted"),
+        refused(
+            "a field that is not granted",
+            first.clone(),
+            Some("grants.fields.write = [\"message\"]"),
+            "writes [mark], which it was not granted",
+        ),
         refused("another filter's options", GUESTS.geoip.clone(), Some("grants = [\"addresses\"]"), "source"),
         refused("an option that is unknown", first.clone(), Some("marks = 1"), "unknown option"),
         refused("an option of the host that is wrong", first.clone(), Some("on_trap = \"no\""), "on_trap"),

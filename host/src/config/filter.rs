@@ -4,17 +4,15 @@
 use std::ops::Range;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
 
 use serde_json::Value as Json;
 
+use super::grants::{Grants, read_grants};
+use super::limits::{Limits, read_limits};
 use super::problem::Problems;
 use super::section::{Section, Shared, nested_table};
 use super::tree::{Places, entries_from_json, pointer_token};
 use crate::event::condition::Condition;
-
-/// The kernels that `grants` may name.
-const GRANTS: [&str; 2] = ["addresses", "patterns"];
 
 /// One step of the chain: a filter and what the host does around it.
 #[derive(Clone, Debug)]
@@ -32,10 +30,10 @@ pub struct FilterStep {
     pub on_trap: OnFailure,
     /// What the host does to the rows that matched.
     pub common: CommonOptions,
-    /// What one call of the guest may use.
+    /// What the guest may use.
     pub limits: Limits,
-    /// The kernels that the component may import; `None`: what its source is trusted with by itself.
-    pub grants: Option<Vec<String>>,
+    /// What it may import, read and write.
+    pub grants: Grants,
     /// The guest's options, in the file's order.
     pub options: serde_json::Map<String, Json>,
     /// Where the parts of the options stand in the file, the common options with them (`/add_field/type`).
@@ -99,21 +97,6 @@ impl CommonOptions {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         *self == CommonOptions::default()
-    }
-}
-
-/// What one call of a guest may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// The time for one batch.
-    pub deadline: Duration,
-    /// The memory of an instance, in bytes.
-    pub memory: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits { deadline: Duration::from_secs(1), memory: 64 << 20 }
     }
 }
 
@@ -257,36 +240,4 @@ fn refuse_removed(section: &mut Section, component: &Component) {
             section.problem(key, &format!("Logstash took the option `{key}` from its filters"), fix);
         }
     }
-}
-
-fn read_limits(section: &mut Section) -> Limits {
-    let mut limits = Limits::default();
-    let Some(mut section) = section.section("limits") else { return limits };
-    if let Some(deadline) = section.duration("deadline") {
-        if deadline < Duration::from_millis(20) || deadline > Duration::from_secs(3600) {
-            section.problem("deadline", "`deadline` is out of range", "it must be from 20ms to 1h");
-        }
-        limits.deadline = deadline;
-    }
-    if let Some(memory) = section.bytes("memory") {
-        if !(1 << 20..=4 << 30).contains(&memory) {
-            section.problem("memory", "`memory` is out of range", "it must be from 1MiB to 4GiB");
-        }
-        limits.memory = memory;
-    }
-    limits
-}
-
-fn read_grants(section: &mut Section) -> Option<Vec<String>> {
-    if !section.is_set("grants") {
-        return None;
-    }
-    let grants = section.texts("grants");
-    for (element, grant) in grants.iter().enumerate() {
-        if !GRANTS.contains(&grant.as_str()) {
-            let fix = format!("it is one of {}", GRANTS.join(", "));
-            section.element_problem("grants", element, &format!("unknown grant {grant:?}"), &fix);
-        }
-    }
-    Some(grants)
 }

@@ -15,8 +15,12 @@ use crate::event::{Batch, Cell, FieldId, FieldReference, RowSet};
 /// Tags that an answer may add, an event of its batch.
 const MOST_TAGS: usize = 64;
 
-/// The most names that an answer may add, and the longest tag or reason, in bytes.
-const MOST_NEW_FIELDS: usize = 1024;
+/// The most names that a batch may have for an answer to add one, and the most cells: each name has a column of as many as there
+/// are events.
+const MOST_NAMES: usize = 8192;
+const MOST_CELLS: usize = 1 << 25;
+
+/// The longest tag or reason, in bytes.
 const LONGEST_WORD: usize = 1024;
 
 /// The most events that an answer may add, an event of its batch and whatever its size.
@@ -74,8 +78,8 @@ pub(super) fn check(
         .map_err(|error| lie(format!("its text is not UTF-8: {}", error.utf8_error())))?;
     let sent_rows = sent.rows();
     let adds = check_adds(&answer.adds, sent_rows)?;
-    let new_fields = check_new_fields(answer.new_fields, plan)?;
-    let fields = Fields { plan, others: sent.other_fields(), new: new_fields.len() };
+    let new_fields = check_new_fields(answer.new_fields, plan, batch)?;
+    let fields = Fields { plan, batch, others: sent.other_fields(), new: new_fields.len() };
 
     let mut places = Places::new(batch, rows, sent, kernel_texts, text);
     bounded("removes", answer.removes.len(), fields.count())?;
@@ -133,12 +137,40 @@ fn check_adds(adds: &[u32], sent_rows: usize) -> Result<Vec<Option<usize>>, Brea
     Ok(checked)
 }
 
-fn check_new_fields(paths: Vec<Vec<String>>, plan: &Plan) -> Result<Vec<FieldReference>, Break> {
-    if !plan.writes_others && !paths.is_empty() {
+fn check_new_fields(
+    paths: Vec<Vec<String>>,
+    plan: &Plan,
+    batch: &Batch,
+) -> Result<Vec<FieldReference>, Break> {
+    if paths.is_empty() {
+        return Ok(Vec::new());
+    }
+    if !plan.writes_others {
         return Err(lie("it names new fields, and its plan does not write everything"));
     }
-    bounded("new fields", paths.len(), MOST_NEW_FIELDS)?;
-    paths.into_iter().map(|path| reference_of(path).map_err(lie)).collect()
+    let most = MOST_NAMES.min(MOST_CELLS / batch.rows().max(1));
+    let names = batch.names().len().saturating_add(paths.len());
+    if names > most {
+        let new = paths.len();
+        return Err(lie(format!(
+            "with its {new} new fields the batch would have {names} names, at most {most} are possible"
+        )));
+    }
+    let mut references = Vec::with_capacity(paths.len());
+    for path in paths {
+        let reference = reference_of(path).map_err(lie)?;
+        check_granted(plan, &reference)?;
+        references.push(reference);
+    }
+    Ok(references)
+}
+
+fn check_granted(plan: &Plan, reference: &FieldReference) -> Result<(), Break> {
+    if plan.may_write(reference) {
+        Ok(())
+    } else {
+        Err(lie(format!("it writes {reference}, which it was not granted")))
+    }
 }
 
 fn check_verdicts(
@@ -181,6 +213,7 @@ fn rows_of(mask: Vec<u8>, sent_rows: usize, added: usize, what: &str) -> Result<
 /// The fields that an answer may number.
 struct Fields<'a> {
     plan: &'a Plan,
+    batch: &'a Batch,
     others: &'a [FieldId],
     new: usize,
 }
@@ -197,6 +230,9 @@ impl Fields<'_> {
             if !field.write && !self.plan.writes_others {
                 return Err(lie(format!("it changes {}, which its plan only reads", field.reference)));
             }
+            if !field.write {
+                check_granted(self.plan, &field.reference)?;
+            }
             return Ok((Target::Known(field.id), field.whole));
         }
         if !self.plan.writes_others {
@@ -207,6 +243,7 @@ impl Fields<'_> {
         }
         let index = index - self.plan.fields.len();
         if let Some(field) = self.others.get(index) {
+            check_granted(self.plan, self.batch.names().reference(*field))?;
             return Ok((Target::Known(*field), true));
         }
         let index = index - self.others.len();

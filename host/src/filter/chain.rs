@@ -299,6 +299,13 @@ impl Running {
             let edits = match broke {
                 Some(broke) => Err(broke),
                 None => instance.process(step, self.encoder.batch(), part.deadline).and_then(|answer| {
+                    let added = passage.batch.rows() - outcomes.first_added + answer.adds.len();
+                    if added > filter.limits.rows {
+                        let most = filter.limits.rows;
+                        let message =
+                            format!("it adds {added} events, at most {most} may be added (limits.rows)");
+                        return Err(Break { kind: "rows", message });
+                    }
                     let texts = &instance.state().kernel_texts;
                     answer::check(answer, &filter.plan, &passage.batch, &part.rows, &self.encoder, texts)
                 }),
@@ -406,7 +413,11 @@ impl Running {
     fn count_break(&self, broke: &Break, rows: usize) {
         FilterCounts::add(&self.filter.counts.breaks, 1);
         self.filter.counts.add_reason(broke.kind, 1);
+        let Some(suppressed) = self.filter.break_log.take() else { return };
         let filter = &*self.filter.id;
+        if suppressed > 0 {
+            tracing::warn!(filter, suppressed, "the guest breaks too often; lines about it were left out");
+        }
         tracing::warn!(filter, rows, reason = broke.message, "the guest broke and is started anew");
     }
 }

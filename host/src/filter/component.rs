@@ -9,6 +9,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
 use super::code_cache::CodeCache;
+use super::component_size;
 use super::guest_state::GuestState;
 use super::interface::Manifest;
 use super::plain_module;
@@ -70,6 +71,7 @@ impl FilterCode {
 }
 
 fn compile(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Component> {
+    component_size::check(bytes)?;
     Component::from_binary(engine, &to_component(engine, bytes)?)
         .map_err(|error| anyhow!(error).context("this component is not valid"))
 }

@@ -35,6 +35,8 @@ pub struct FilterCounts {
     pub breaks: AtomicU64,
     /// Nanoseconds spent, the host's share included.
     pub nanoseconds: AtomicU64,
+    /// The most memory that one instance had, in bytes; its tables count too.
+    pub memory: AtomicU64,
     /// WebAssembly instructions of the calls of `process`; counted by the engine of `fuel` only.
     pub(super) fuel: AtomicU64,
     reasons: Mutex<BTreeMap<String, u64>>,
@@ -53,6 +55,7 @@ impl FilterCounts {
                 own.fetch_add(count, Ordering::Relaxed);
             }
         }
+        self.memory.fetch_max(other.memory.load(Ordering::Relaxed), Ordering::Relaxed);
         for (reason, count) in other.reasons() {
             self.add_reason(&reason, count);
         }
@@ -67,7 +70,7 @@ impl FilterCounts {
         (self.events_in.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
     }
 
-    /// Counts from nothing again.
+    /// Counts from nothing again. What an instance has in memory, it keeps.
     pub(super) fn clear(&self) {
         for number in self.numbers() {
             number.store(0, Ordering::Relaxed);

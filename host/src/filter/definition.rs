@@ -15,14 +15,21 @@ use super::component::FilterCode;
 use super::counts::FilterCounts;
 use super::engine::Engine;
 use super::guest_state::GuestState;
-use super::instance::Instance;
+use super::instance::{Instance, cut};
 use super::interface;
+use super::log_allowance::LogAllowance;
 use super::passage::Place;
 use super::plan::Plan;
 use crate::config::{self, Component, FilterStep, Limits, OnFailure};
 use crate::event::condition::Condition;
 use crate::event::decorate::Decorations;
 use crate::event::{FieldNames, FieldReference};
+
+/// The most mistakes that are told of one filter's options.
+const MOST_PROBLEMS: usize = 100;
+
+/// The most lines a second about one filter's breaks.
+const MOST_BREAK_LINES: u32 = 10;
 
 /// Where filters take the time from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,6 +134,9 @@ pub struct ConfiguredFilter {
     pub(super) limits: Limits,
     pub(super) decorations: Arc<Decorations>,
     pub(super) code: Arc<FilterCode>,
+    /// What the guest may log, and what is logged about its breaks.
+    log: Arc<LogAllowance>,
+    pub(super) break_log: Arc<LogAllowance>,
     options: String,
     environment: Arc<ChainEnvironment>,
     engine: Engine,
@@ -302,6 +312,7 @@ impl ConfiguredFilter {
             self.id.clone(),
             self.limits,
             self.counts.clone(),
+            self.log.clone(),
             self.environment.clone(),
             self.engine.databases().clone(),
         );
@@ -389,7 +400,7 @@ fn load_all(
 fn check_grants(step: &FilterStep, code: &FilterCode, found: &mut Problems<'_>) {
     let built_in = matches!(step.component, Component::BuiltIn(_));
     for kernel in &code.kernels {
-        let granted = match &step.grants {
+        let granted = match &step.grants.kernels {
             Some(grants) => grants.iter().any(|grant| grant == kernel),
             None => built_in,
         };
@@ -397,7 +408,7 @@ fn check_grants(step: &FilterStep, code: &FilterCode, found: &mut Problems<'_>) 
             found.push(
                 "/use",
                 format!("this component imports weir:filter/{kernel}, which it was not granted"),
-                format!("if it may, write grants = [\"{kernel}\"]"),
+                format!("if it may, add \"{kernel}\" to `grants`: grants = [\"{kernel}\"]"),
             );
         }
     }
@@ -414,11 +425,13 @@ fn configure(
 ) -> Option<ConfiguredFilter> {
     let id: Arc<str> = step.id.as_str().into();
     let counts = Arc::<FilterCounts>::default();
+    let log = Arc::new(LogAllowance::new(step.limits.log_lines));
     let options = serde_json::Value::Object(step.options.clone()).to_string();
     let state = GuestState::new(
         id.clone(),
         step.limits,
         counts.clone(),
+        log.clone(),
         environment.clone(),
         engine.databases().clone(),
     );
@@ -431,20 +444,34 @@ fn configure(
             if problems.is_empty() {
                 found.push("", "the filter refuses its options and does not say why", "");
             }
-            for problem in problems {
-                found.push(&problem.pointer, problem.message, problem.fix);
+            let left_out = problems.len().saturating_sub(MOST_PROBLEMS);
+            for problem in problems.into_iter().take(MOST_PROBLEMS) {
+                found.push(&problem.pointer, cut(problem.message), cut(problem.fix));
+            }
+            if left_out > 0 {
+                found.push("", format!("the filter finds {left_out} mistakes more"), "");
             }
             return None;
         }
         Err(error) => Err(format!("{error:#}")),
     };
-    let plan = match plan {
+    let mut plan = match plan {
         Ok(plan) => plan,
         Err(message) => {
             found.push("", message, "");
             return None;
         }
     };
+    if let Err(refused) = plan.restrict(&step.grants) {
+        for (access, field) in refused.iter().take(MOST_PROBLEMS) {
+            found.push(
+                &format!("/grants/fields/{access}"),
+                format!("with these options the filter {access}s {field}, which it was not granted"),
+                format!("if it may, add \"{field}\" to grants.fields.{access}"),
+            );
+        }
+        return None;
+    }
     for reference in decorations.references() {
         names.intern(&reference);
     }
@@ -468,6 +495,8 @@ fn configure(
         limits: step.limits,
         decorations: Arc::new(decorations),
         code,
+        log,
+        break_log: Arc::new(LogAllowance::new(MOST_BREAK_LINES)),
         options,
         environment: environment.clone(),
         engine: engine.clone(),

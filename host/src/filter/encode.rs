@@ -210,6 +210,9 @@ impl Encoder {
             if plan.fields.iter().any(|field| field.read && field.id == id) {
                 continue;
             }
+            if !plan.may_read(batch.names().reference(id)) {
+                continue;
+            }
             let column = self.encode_cells(batch, id, None, cells, rows, Column::Absent, longest)?;
             if !matches!(column, Column::Absent) {
                 self.others.push((batch.names().reference(id).fragments().to_vec(), column));

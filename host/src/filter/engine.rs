@@ -22,7 +22,7 @@ use super::instance::Instance;
 use crate::config::{Component, did_you_mean};
 
 /// How often the clock ticks that ends calls. A call ends at most one tick after its deadline.
-pub(super) const TICK: Duration = Duration::from_millis(5);
+const TICK: Duration = Duration::from_millis(5);
 
 /// The stack of a guest, in bytes.
 const STACK: usize = 512 << 10;
@@ -79,7 +79,28 @@ impl Engine {
     /// # Errors
     /// When the machine cannot run compiled WebAssembly.
     pub fn new(cache: Option<&Path>, compilation: Compilation) -> Result<Self> {
+        let engine = Self::with_settings(cache, &settings(compilation))?;
+        start_clock(&engine.shared.wasmtime)?;
+        Ok(engine)
+    }
+
+    /// An engine whose clock stands still but for [`Engine::tick`]: for tests that count when a call ends.
+    ///
+    /// # Errors
+    /// When the machine cannot run compiled WebAssembly.
+    pub fn ticked_by_hand(cache: Option<&Path>, compilation: Compilation) -> Result<Self> {
         Self::with_settings(cache, &settings(compilation))
+    }
+
+    /// Lets the clock that ends calls tick once.
+    pub fn tick(&self) {
+        self.shared.wasmtime.increment_epoch();
+    }
+
+    /// How many ticks after its begin a call ends that has this deadline. A tick may come at once, so one more is given.
+    pub fn ticks_of(deadline: Duration) -> u64 {
+        let ticks = deadline.as_nanos().div_ceil(TICK.as_nanos()) + 1;
+        u64::try_from(ticks).unwrap_or(u64::MAX / 2).min(u64::MAX / 2)
     }
 
     /// An engine that counts the instructions that guests run. They then run slower: this one is for `fuel`, and for cases that
@@ -90,14 +111,15 @@ impl Engine {
     pub fn metered(cache: Option<&Path>) -> Result<Self> {
         let mut settings = settings(Compilation::Quick);
         settings.consume_fuel(true);
-        Self::with_settings(cache, &settings)
+        let engine = Self::with_settings(cache, &settings)?;
+        start_clock(&engine.shared.wasmtime)?;
+        Ok(engine)
     }
 
     fn with_settings(cache: Option<&Path>, settings: &Config) -> Result<Self> {
         let wasmtime = wasmtime::Engine::new(settings)
             .map_err(|error| anyhow::Error::from(error).context("cannot start the WebAssembly engine"))?;
         let linker = host_functions::linker(&wasmtime)?;
-        start_clock(&wasmtime)?;
         let cache = cache.map(|folder| CodeCache::new(folder, &wasmtime));
         let shared = Shared { wasmtime, linker, cache, loaded: Mutex::default(), databases: Arc::default() };
         Ok(Engine { shared: Arc::new(shared), instead: None })

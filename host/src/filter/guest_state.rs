@@ -2,6 +2,7 @@
 //! databases and patterns, and the texts that kernels handed it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand::SeedableRng;
@@ -12,6 +13,7 @@ use wasmtime::component::ResourceTable;
 use super::addresses::{Databases, KernelTexts};
 use super::counts::FilterCounts;
 use super::definition::{ChainEnvironment, Clock, Randomness};
+use super::log_allowance::LogAllowance;
 use super::patterns::MOST_PATTERNS;
 use crate::config::Limits;
 use crate::event::pattern::Found;
@@ -19,16 +21,13 @@ use crate::event::pattern::Found;
 /// The most databases that one filter may hold open.
 const MOST_DATABASES: usize = 16;
 
-/// Messages that a guest may log in [`LOG_WINDOW`].
-const MOST_MESSAGES: u32 = 10;
-
-const LOG_WINDOW: Duration = Duration::from_secs(1);
-
 /// The data of an instance's store.
 pub(super) struct GuestState {
     pub(super) filter: Arc<str>,
     pub(super) limits: MemoryLimits,
     pub(super) deadline: Duration,
+    /// The most bytes of an answer.
+    pub(super) output: u64,
     /// When the call under way must end. The engine ends a guest then; what the host does for it must look itself.
     pub(super) ends: Instant,
     pub(super) counts: Arc<FilterCounts>,
@@ -43,8 +42,9 @@ pub(super) struct GuestState {
     pub(super) found: Found,
     /// The time of the batch under way, in nanoseconds since 1970.
     pub(super) now: i64,
+    /// What the filter may log; all its instances share it.
+    pub(super) log: Arc<LogAllowance>,
     random: Option<StdRng>,
-    log: LogAllowance,
 }
 
 impl GuestState {
@@ -52,6 +52,7 @@ impl GuestState {
         filter: Arc<str>,
         limits: Limits,
         counts: Arc<FilterCounts>,
+        log: Arc<LogAllowance>,
         environment: Arc<ChainEnvironment>,
         shared_databases: Arc<Databases>,
     ) -> Self {
@@ -66,8 +67,9 @@ impl GuestState {
         let now = time_of(environment.clock);
         GuestState {
             filter,
-            limits: MemoryLimits::new(limits.memory),
+            limits: MemoryLimits::new(limits.memory, counts.clone()),
             deadline: limits.deadline,
+            output: limits.output,
             ends: Instant::now(),
             counts,
             environment,
@@ -78,8 +80,8 @@ impl GuestState {
             patterns,
             found: Found::default(),
             now,
+            log,
             random,
-            log: LogAllowance::default(),
         }
     }
 
@@ -89,6 +91,7 @@ impl GuestState {
             "describe".into(),
             Limits::default(),
             Arc::default(),
+            Arc::new(LogAllowance::new(Limits::default().log_lines)),
             Arc::default(),
             databases.clone(),
         )
@@ -100,11 +103,6 @@ impl GuestState {
             Some(random) => rand::Rng::fill_bytes(random, bytes),
             None => rand::Rng::fill_bytes(&mut rand::rng(), bytes),
         }
-    }
-
-    /// Whether a message may be logged now, and how many were not since the last that was.
-    pub(super) fn may_log(&mut self) -> Option<u64> {
-        self.log.take(Instant::now())
     }
 }
 
@@ -119,10 +117,12 @@ pub(super) fn time_of(clock: Clock) -> i64 {
     }
 }
 
-/// What an instance may hold. All its memories count together.
+/// What an instance may hold. All its memories and tables count together.
 pub(super) struct MemoryLimits {
     most: usize,
     used: usize,
+    /// Where the most that was used is noted.
+    counts: Arc<FilterCounts>,
     /// Whether more was asked for and refused; what the guest does then is to abort.
     pub(super) refused: bool,
 }
@@ -130,9 +130,25 @@ pub(super) struct MemoryLimits {
 /// The most elements of a table; a filter of a megabyte has about two thousand functions in one.
 const MOST_TABLE_ELEMENTS: usize = 100_000;
 
+/// What an element of a table takes at most, in bytes.
+const TABLE_ELEMENT: usize = 16;
+
 impl MemoryLimits {
-    fn new(most: u64) -> Self {
-        MemoryLimits { most: usize::try_from(most).unwrap_or(usize::MAX), used: 0, refused: false }
+    fn new(most: u64, counts: Arc<FilterCounts>) -> Self {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        MemoryLimits { most, used: 0, counts, refused: false }
+    }
+
+    /// Whether so many bytes more may be had; they are then taken.
+    fn take(&mut self, bytes: usize) -> bool {
+        let used = self.used.saturating_add(bytes);
+        if used > self.most {
+            self.refused = true;
+            return false;
+        }
+        self.used = used;
+        self.counts.memory.fetch_max(used as u64, Ordering::Relaxed);
+        true
     }
 
     /// The limit, in bytes.
@@ -146,25 +162,29 @@ impl ResourceLimiter for MemoryLimits {
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let used = self.used.saturating_add(desired.saturating_sub(current));
-        if used > self.most {
-            self.refused = true;
+        // What the module itself does not allow will not be taken.
+        if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        self.used = used;
-        Ok(true)
+        Ok(self.take(desired.saturating_sub(current)))
     }
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        self.refused |= desired > MOST_TABLE_ELEMENTS;
-        Ok(desired <= MOST_TABLE_ELEMENTS)
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        if desired > MOST_TABLE_ELEMENTS {
+            self.refused = true;
+            return Ok(false);
+        }
+        Ok(self.take(desired.saturating_sub(current).saturating_mul(TABLE_ELEMENT)))
     }
 
     fn instances(&self) -> usize {
@@ -180,50 +200,21 @@ impl ResourceLimiter for MemoryLimits {
     }
 }
 
-/// How much may be logged.
-#[derive(Default)]
-struct LogAllowance {
-    window: Option<Instant>,
-    written: u32,
-    suppressed: u64,
-}
-
-impl LogAllowance {
-    fn take(&mut self, now: Instant) -> Option<u64> {
-        if self.window.is_none_or(|start| now.duration_since(start) >= LOG_WINDOW) {
-            self.window = Some(now);
-            self.written = 0;
-        }
-        if self.written >= MOST_MESSAGES {
-            self.suppressed = self.suppressed.saturating_add(1);
-            return None;
-        }
-        self.written += 1;
-        Some(std::mem::take(&mut self.suppressed))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_of_messages_is_cut() {
-        let mut allowance = LogAllowance::default();
-        let start = Instant::now();
-        let written = (0..1000).filter(|_| allowance.take(start).is_some()).count();
-        assert_eq!(written, MOST_MESSAGES as usize);
-        assert_eq!(allowance.take(start + LOG_WINDOW), Some(1000 - u64::from(MOST_MESSAGES)));
-    }
-
-    #[test]
     fn memories_count_together() {
-        let mut limits = MemoryLimits::new(10);
+        let counts = Arc::<FilterCounts>::default();
+        let mut limits = MemoryLimits::new(10, counts.clone());
         assert!(limits.memory_growing(0, 4, None).expect("no error"));
         assert!(limits.memory_growing(0, 4, None).expect("no error"));
         assert!(!limits.refused);
         assert!(!limits.memory_growing(4, 7, None).expect("no error"));
         assert!(limits.refused);
         assert!(limits.memory_growing(4, 6, None).expect("no error"));
+        assert!(!limits.table_growing(0, 1, None).expect("no error"));
+        assert_eq!(counts.memory.load(Ordering::Relaxed), 10);
     }
 }

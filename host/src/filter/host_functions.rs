@@ -88,7 +88,7 @@ fn open_database(
 }
 
 fn log(state: &mut GuestState, level: Level, message: &str) {
-    let Some(suppressed) = state.may_log() else { return };
+    let Some(suppressed) = state.log.take() else { return };
     // A line feed in a message could be taken for a line of the host's own.
     let message = message[..message.floor_char_boundary(LONGEST_MESSAGE)].replace(char::is_control, " ");
     let filter = &*state.filter;

@@ -97,7 +97,7 @@ impl Engine {
             return Err(problems.list().iter().map(|found| problem(&found.message)).collect());
         }
         let kernels = self.load(component).map(|code| code.kernels.clone()).unwrap_or_default();
-        step.grants = Some(kernels.into_iter().map(str::to_owned).collect());
+        step.grants.kernels = Some(kernels.into_iter().map(str::to_owned).collect());
         let environment = ChainEnvironment::default();
         let mut names = FieldNames::new();
         let chain = ChainDefinition::build(self, &[step], &Step::in_line(1), &environment, &mut names)?;

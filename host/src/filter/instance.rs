@@ -9,7 +9,7 @@ use wasmtime::component::{ComponentExportIndex, Func};
 use wasmtime::{Store, Trap};
 
 use super::component::FilterCode;
-use super::engine::TICK;
+use super::engine::Engine;
 use super::guest_state::GuestState;
 use super::interface::{Answer, Batch, Environment, Manifest, Plan, Problem};
 
@@ -18,6 +18,9 @@ const HOST_ALLOCATION_SLACK: usize = 16 << 20;
 
 /// The most bytes of one filter's state.
 pub(super) const LARGEST_STATE: usize = 16 << 20;
+
+/// The longest text of a guest that is shown to people, in bytes; the rest is cut off.
+const LONGEST_TEXT: usize = 2048;
 
 /// An instance and its store.
 pub(super) struct Instance {
@@ -69,7 +72,12 @@ impl Instance {
         let typed = function.typed::<(), (Manifest,)>(&self.store).map_err(other_interface)?;
         self.limit_call();
         match typed.call(&mut self.store, ()) {
-            Ok((manifest,)) => Ok(manifest),
+            Ok((manifest,)) => Ok(Manifest {
+                name: cut(manifest.name),
+                version: cut(manifest.version),
+                summary: cut(manifest.summary),
+                ..manifest
+            }),
             Err(error) => {
                 Err(anyhow!("the filter broke in describe: {}", explain(&self.store, &error).message))
             }
@@ -122,7 +130,15 @@ impl Instance {
         let called = typed.call(&mut self.store, (step, events));
         self.store.data().counts.fuel.fetch_add(before - self.fuel(), Ordering::Relaxed);
         match called {
-            Ok((answer,)) => Ok(answer),
+            Ok((answer,)) => {
+                let (bytes, most) = (answer.bytes(), self.store.data().output);
+                if bytes > most {
+                    let message =
+                        format!("its answer has {bytes} bytes, at most {most} are taken (limits.output)");
+                    return Err(Break { kind: "output", message });
+                }
+                Ok(answer)
+            }
             Err(error) => Err(explain(&self.store, &error)),
         }
     }
@@ -154,7 +170,7 @@ impl Instance {
             function.typed::<(u32, &[u8]), (Result<(), String>,)>(&self.store).map_err(other_interface)?;
         self.limit_call();
         match typed.call(&mut self.store, (version, state)) {
-            Ok((answer,)) => Ok(answer),
+            Ok((answer,)) => Ok(answer.map_err(cut)),
             Err(error) => {
                 Err(anyhow!("the filter broke in restore: {}", explain(&self.store, &error).message))
             }
@@ -191,10 +207,14 @@ fn function(
 }
 
 fn set_deadline(store: &mut Store<GuestState>, deadline: Duration) {
-    // A tick may come at once, so one more is given.
     store.data_mut().ends = Instant::now() + deadline;
-    let ticks = deadline.as_nanos().div_ceil(TICK.as_nanos()) + 1;
-    store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX / 2).min(u64::MAX / 2));
+    store.set_epoch_deadline(Engine::ticks_of(deadline));
+}
+
+/// A text of a guest that is shown to people.
+pub(super) fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+    text
 }
 
 fn other_interface(error: wasmtime::Error) -> anyhow::Error {
@@ -213,6 +233,13 @@ fn explain(store: &Store<GuestState>, error: &wasmtime::Error) -> Break {
         Some(Trap::StackOverflow) => broke("stack", "its calls go deeper than its stack".to_owned()),
         Some(Trap::UnreachableCodeReached) => broke("trap", "it stopped itself (a panic)".to_owned()),
         Some(trap) => broke("trap", format!("it broke off: {trap}")),
-        None => broke("trap", format!("it broke off: {}", error.root_cause())),
+        None => {
+            let cause = error.root_cause().to_string();
+            if cause.contains("fuel allocated for hostcalls") {
+                // The engine has no type for it.
+                return broke("output", "it gives more to the host at once than its memory holds".to_owned());
+            }
+            broke("trap", format!("it broke off: {cause}"))
+        }
     }
 }

@@ -136,6 +136,36 @@ pub(super) struct Answer {
     pub(super) new_fields: Vec<Vec<String>>,
 }
 
+impl Answer {
+    /// How much it is, in bytes as they crossed the boundary, lists and texts with a word for each.
+    pub(super) fn bytes(&self) -> u64 {
+        let texts = |texts: &[String]| texts.iter().map(|text| text.len() + 8).sum::<usize>();
+        let mut bytes = self.text.len() + self.drops.len() + 4 * self.adds.len();
+        bytes += self.sets.iter().map(|(_, column)| 8 + column.bytes()).sum::<usize>();
+        bytes += self.removes.iter().map(|(_, rows)| 8 + rows.len()).sum::<usize>();
+        for verdict in &self.verdicts {
+            bytes += 28 + verdict.rows.len() + verdict.reason.len() + texts(&verdict.tags);
+        }
+        bytes += self.new_fields.iter().map(|path| 8 + texts(path)).sum::<usize>();
+        bytes as u64
+    }
+}
+
+impl Column {
+    fn bytes(&self) -> usize {
+        match self {
+            Column::Absent => 0,
+            Column::Text(texts) | Column::Json(texts) => 4 * (texts.starts.len() + texts.lens.len()),
+            Column::Integer(numbers) | Column::Boolean(numbers) | Column::Timestamp(numbers) => {
+                8 * numbers.values.len() + numbers.present.len()
+            }
+            Column::Float(floats) => 8 * floats.values.len() + floats.present.len(),
+            Column::Object(rows) => rows.len(),
+            Column::Mixed(cells) => 24 * cells.len(),
+        }
+    }
+}
+
 #[derive(ComponentType, Lift, Clone, Copy, Debug, PartialEq, Eq)]
 #[component(enum)]
 #[repr(u8)]

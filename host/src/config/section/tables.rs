@@ -17,6 +17,11 @@ impl Section {
         }
     }
 
+    /// Whether the key's value is a table: for options that have a short form.
+    pub fn is_table(&mut self, key: &str) -> bool {
+        self.node(key).is_some_and(|node| matches!(node.value, Value::Table(_)))
+    }
+
     /// The section that would stand at `key`, empty.
     pub(in crate::config) fn absent(&self, key: &str) -> Section {
         self.inner(key, 0..0, Vec::new())

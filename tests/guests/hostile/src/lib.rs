@@ -1,5 +1,6 @@
 //! A filter that does what no filter should: it never ends, takes all memory, lies about its answers. Its options are one
-//! word, `{"do": "…"}`; what the host makes of each is in tests/hostile.rs. It exists only as WebAssembly.
+//! word, `{"do": "…"}`, which may end in ` when poisoned`: then it only does so to a batch with the text `poison` in it. What
+//! the host makes of each is in tests/hostile. It exists only as WebAssembly.
 #![cfg(target_arch = "wasm32")]
 
 use std::cell::RefCell;
@@ -13,7 +14,9 @@ mod bindings {
 use bindings::exports::weir::filter::filter::{
     Access, Environment, Extent, Guest, Manifest, Plan, Planned, Problem,
 };
-use bindings::weir::filter::columns::{Answer, Batch, Cell, Column, Numbers, Outcome, Texts, Verdict};
+use bindings::weir::filter::columns::{
+    Answer, Batch, Cell, Column, Floats, Numbers, Outcome, Texts, Verdict,
+};
 use bindings::weir::filter::host;
 use bindings::weir::filter::patterns::Pattern;
 
@@ -67,10 +70,36 @@ impl Guest for Hostile {
             "plan a million fields" => {
                 plan.fields = (0..1_000_000).map(|_| planned("a", Access::READ)).collect();
             }
+            "plan a million tags" => plan.failure_tags = vec!["tag".to_owned(); 1_000_000],
+            "plan a tag of a megabyte" => plan.failure_tags = vec!["x".repeat(1 << 20)],
             "refuse without a word" => return Err(Vec::new()),
-            "break in the second step" => plan.steps = 2,
-            "flood with names" => plan.everything = Access::WRITE,
-            "read all" => plan.everything = Access::READ | Access::WRITE,
+            "refuse with a hundred thousand words" => {
+                let message = "x".repeat(100);
+                let problem =
+                    |_| Problem { pointer: "/".repeat(50), message: message.clone(), fix: String::new() };
+                return Err((0..100_000).map(problem).collect());
+            }
+            "refuse with a word of a megabyte" => {
+                let (pointer, fix) = ("/~9/\u{0}".to_owned(), String::new());
+                return Err(vec![Problem { pointer, message: "ö".repeat(1 << 20), fix }]);
+            }
+            "loop in configure and say so" => {
+                host::log(host::Level::Info, "it loops");
+                endless();
+            }
+            "break in the second step" | "break in the second step when poisoned" => plan.steps = 2,
+            "flood with names" | "flood with names when poisoned" => plan.everything = Access::WRITE,
+            "tell what it sees" | "write what nobody named when poisoned" => {
+                plan.fields.pop();
+                plan.everything = Access::READ | Access::WRITE;
+            }
+            "forge what others decide by" => {
+                for path in FORGED {
+                    let path = path.iter().map(|fragment| (*fragment).to_owned()).collect();
+                    plan.fields.push(Planned { path, access: Access::WRITE, extent: Extent::Whole });
+                }
+            }
+            _ if what.ends_with("the state") => plan.stateful = true,
             _ => {}
         }
         WHAT.set(what);
@@ -82,31 +111,74 @@ impl Guest for Hostile {
         let rows = batch.rows as usize;
         let sent = batch.text.len() as u32;
         let mut answer = nothing();
-        match what.as_str() {
+        let what = match what.strip_suffix(" when poisoned") {
+            Some(what) if is_poisoned(&batch) => what,
+            Some(_) => "work",
+            None => what.as_str(),
+        };
+        match what {
+            // What a filter should do.
+            "work" => {
+                answer.text = b"done".to_vec();
+                answer.sets = vec![(OTHER, texts(vec![sent; rows], vec![4; rows]))];
+                answer.verdicts = vec![verdict(Outcome::Matched, rows)];
+            }
             "loop" => endless(),
-            "allocate" => allocate(),
-            "panic" => panic!("on purpose"),
-            "recurse" => answer.text = vec![b'x'; recurse(1) as usize % 2],
-            "recurse with arrays" => answer.text = vec![b'x'; recurse_with_arrays(1) as usize % 2],
-            "answer 200 MiB" => answer.text = vec![b'x'; 200 << 20],
-            "answer 40 MiB of verdicts" => {
-                answer.verdicts = (0..400_000).map(|_| verdict(Outcome::Matched, rows)).collect();
+            "loop and say so" => {
+                host::log(host::Level::Info, "it loops");
+                endless();
+            }
+            "loop in asking the time" => loop {
+                std::hint::black_box(host::now());
+            },
+            "loop in counting" => loop {
+                host::count("again", 1);
+            },
+            "loop in asking for random bytes" => loop {
+                std::hint::black_box(host::random(65_536));
+            },
+            "loop in logging" => loop {
+                host::log(host::Level::Debug, "and again");
+            },
+            "leak a mebibyte an event" => {
+                std::mem::forget(std::hint::black_box(vec![1_u8; rows << 20]));
+                answer.verdicts = vec![verdict(Outcome::Matched, rows)];
+            }
+            "answer random numbers" => {
+                let random = host::random(65_536);
+                let mut numbers = random
+                    .chunks_exact(4)
+                    .map(|bytes| u32::from_le_bytes([bytes[0], bytes[1] & 1, bytes[2] & bytes[3], 0]));
+                let mut some = |most: usize| numbers.by_ref().take(most).collect::<Vec<u32>>();
+                let places = texts(some(rows), some(rows));
+                answer.text = random[..100].to_vec();
+                answer.adds = some(3);
+                answer.sets = some(4).into_iter().map(|field| (field % 4, places.clone())).collect();
+                answer.drops = random[..rows.div_ceil(8)].to_vec();
             }
             "break on the word poison" => {
-                if batch.text.windows(6).any(|word| word == b"poison") {
+                if is_poisoned(&batch) {
                     panic!("on purpose");
                 }
                 answer.sets = vec![(OTHER, texts(vec![0; rows], vec![1; rows]))];
                 answer.verdicts = vec![verdict(Outcome::Matched, rows)];
             }
             "loop on the word poison" => {
-                if batch.text.windows(6).any(|word| word == b"poison") {
+                if is_poisoned(&batch) {
                     endless();
                 }
                 answer.verdicts = vec![verdict(Outcome::Matched, rows)];
             }
+            "allocate" => allocate(),
+            "panic" => panic!("on purpose"),
+            "recurse" => answer.text = vec![b'x'; recurse(1) as usize % 2],
+            "recurse with arrays" => answer.text = vec![b'x'; recurse_with_arrays(1) as usize % 2],
+            "answer 200 MiB" => answer.text = vec![b'x'; 200 << 20],
+            "answer forty thousand verdicts" => {
+                answer.verdicts = (0..40_000).map(|_| verdict(Outcome::Matched, rows)).collect();
+            }
             "break in the second step" => {
-                if step == 1 && batch.text.windows(6).any(|word| word == b"poison") {
+                if step == 1 && is_poisoned(&batch) {
                     panic!("on purpose");
                 }
                 answer.text = b"changed".to_vec();
@@ -131,7 +203,9 @@ impl Guest for Hostile {
                 answer.sets = vec![(OTHER, texts(vec![sent + 1; rows], vec![1; rows]))];
             }
             "place within a sent character" => {
-                let at = batch.text.iter().position(|byte| *byte > 127).unwrap_or(0) as u32;
+                // Two bytes make the letter after the word.
+                let poison = batch.text.windows(7).position(|word| word == b"poison ");
+                let at = poison.map_or(0, |at| at + 8) as u32;
                 answer.sets = vec![(OTHER, texts(vec![at; rows], vec![1; rows]))];
             }
             "mixed place past the text" => {
@@ -205,6 +279,52 @@ impl Guest for Hostile {
                 answer.verdicts =
                     vec![Verdict { tags: vec!["x".repeat(1 << 20)], ..verdict(Outcome::Tagged, rows) }];
             }
+            "numbers that are none" => {
+                let values = vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0];
+                let values = values.into_iter().cycle().take(rows).collect();
+                answer.sets = vec![(OTHER, Column::Float(Floats { values, present: vec![] }))];
+                answer.verdicts = vec![verdict(Outcome::Matched, rows)];
+            }
+            "times past the end of time" => {
+                let values = vec![i64::MAX, i64::MIN].into_iter().cycle().take(rows).collect();
+                answer.sets = vec![(OTHER, Column::Timestamp(Numbers { values, present: vec![] }))];
+                answer.verdicts = vec![verdict(Outcome::Matched, rows)];
+            }
+            "booleans that are neither" => {
+                let values = (0..rows as i64).map(|row| row * 1_000_003).collect();
+                answer.sets = vec![(OTHER, Column::Boolean(Numbers { values, present: vec![] }))];
+                answer.verdicts = vec![verdict(Outcome::Matched, rows)];
+            }
+            "forge what others decide by" => {
+                answer.text = b"{\"forged\":[1,{\"a\":null}]}".to_vec();
+                let place = texts(vec![sent; rows], vec![answer.text.len() as u32; rows]);
+                for field in 0..FORGED.len() as u32 {
+                    let Column::Text(places) = place.clone() else { continue };
+                    answer.sets.push((READ_ONLY + 1 + field, Column::Json(places)));
+                }
+                answer.verdicts = vec![verdict(Outcome::Matched, rows)];
+            }
+            "a field that is set a thousand times" => {
+                answer.sets = vec![(OTHER, texts(vec![0; rows], vec![1; rows])); 1000];
+            }
+            "flood with reasons" => {
+                answer.verdicts = (0..rows).map(|row| failure_of(row, rows)).collect();
+            }
+            "flood with verdicts" => answer.verdicts = vec![verdict(Outcome::Matched, rows); 5 * rows + 64],
+            "tell what it sees" => {
+                let names: Vec<String> = batch.others.iter().map(|(path, _)| path.join(".")).collect();
+                answer.text = names.join(" ").into_bytes();
+                let length = answer.text.len() as u32;
+                answer.sets = vec![(OTHER, texts(vec![sent; rows], vec![length; rows]))];
+                answer.verdicts = vec![verdict(Outcome::Matched, rows)];
+            }
+            "write what nobody named" => {
+                answer.new_fields = vec![vec!["hidden".to_owned(), "deep".to_owned()]];
+                let field = READ_ONLY + batch.others.len() as u32;
+                answer.sets = vec![(field, texts(vec![0; rows], vec![1; rows]))];
+            }
+            "answer 200 KiB" => answer.text = vec![b'x'; 200 << 10],
+            "add ten events" => answer.adds = vec![0; 10],
             "drop all" => answer.drops = vec![255; rows.div_ceil(8)],
             "copy all" => {
                 answer.adds = (0..batch.rows).collect();
@@ -292,6 +412,10 @@ impl Guest for Hostile {
                 }
                 answer.verdicts = vec![verdict(Outcome::Matched, rows)];
             }
+            "log and panic" => {
+                (0..100).for_each(|_| host::log(host::Level::Info, "again"));
+                panic!("on purpose");
+            }
             "flood with counters" => {
                 for number in 0..10_000 {
                     host::count(&format!("counter {number}"), u64::MAX);
@@ -309,16 +433,42 @@ impl Guest for Hostile {
     }
 
     fn save() -> Vec<u8> {
-        Vec::new()
+        match WHAT.with_borrow(Clone::clone).as_str() {
+            "loop in saving the state" => endless(),
+            "panic in saving the state" => panic!("on purpose"),
+            "save 32 MiB as the state" => vec![1; 32 << 20],
+            _ => b"state".to_vec(),
+        }
     }
 
-    fn restore(_state_version: u32, _state: Vec<u8>) -> Result<(), String> {
-        Ok(())
+    fn restore(_state_version: u32, state: Vec<u8>) -> Result<(), String> {
+        match WHAT.with_borrow(Clone::clone).as_str() {
+            "loop in restoring the state" => endless(),
+            "panic in restoring the state" => panic!("on purpose"),
+            "refuse the state" => Err("on purpose ".repeat(100_000)),
+            _ if state == b"state" => Ok(()),
+            _ => Err("it is another's".to_owned()),
+        }
     }
 }
 
 /// Takes more steps than there are.
 const IN_VAIN: &str = "(?=a)(a|aa)+\\z(?<!a)";
+
+/// What the host, the outputs and the dead letters decide by.
+const FORGED: [&[&str]; 6] =
+    [&["@timestamp"], &["@version"], &["@metadata", "dead_letter_queue"], &["_id"], &["_index"], &["tags"]];
+
+fn is_poisoned(batch: &Batch) -> bool {
+    batch.text.windows(6).any(|word| word == b"poison")
+}
+
+fn failure_of(row: usize, rows: usize) -> Verdict {
+    let mut mask = vec![0; rows.div_ceil(8)];
+    mask[row / 8] = 1 << (row % 8);
+    let reason = format!("reason {row} {}", "x".repeat(1000));
+    Verdict { outcome: Outcome::Failed, rows: mask, tags: Vec::new(), reason }
+}
 
 fn compile(pattern: &str) -> Pattern {
     Pattern::compile(pattern).expect("it compiles")
