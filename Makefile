@@ -60,9 +60,10 @@ crash-test-faults: wasm-target
 swap-test: wasm-target
 	WEIR_SWAPS="$(or $(N),10000)" WEIR_SEED="$(SEED)" cargo test -p weir --test swap -- --nocapture --test-threads 1
 
-# One process under faults for so long: its memory and open files must stay flat. FAULT=all: with leaks, which it must find.
+# One process under faults for so long: its memory and open files must stay flat. RATE=500: no more events a second.
+# FAULT=all: with leaks, which it must find.
 soak: wasm-target
-	WEIR_SOAK_SECONDS="$(or $(SECONDS),600)" WEIR_SEED="$(SEED)" WEIR_FAULT="$(FAULT)" cargo test -p weir --test crash
+	WEIR_SOAK_RATE="$(RATE)" WEIR_SOAK_SECONDS="$(or $(SECONDS),600)" WEIR_SEED="$(SEED)" WEIR_FAULT="$(FAULT)" cargo test -p weir --test crash
 
 # Every kind of fault with 20 seeds each (SEEDS=…, the first one SEED=…); RELIABILITY.md says what they are.
 fault-test: wasm-target

@@ -3,8 +3,8 @@
 //! twice or delivered again after a clean stop is *doubled*, what differs from what was put is *altered*.
 //!
 //! `WEIR_KILLS` says how many kills (30 unless set), `WEIR_SEED` repeats a run, `WEIR_SOAK_SECONDS` runs one process under
-//! faults instead and watches its memory and open files. `WEIR_FAULT` names a mistake to be built in, or `all` of them one
-//! after the other, which must then be found: see its README.
+//! faults instead and watches its memory and open files (`WEIR_SOAK_RATE`: at so many events a second). `WEIR_FAULT` names
+//! a mistake to be built in, or `all` of them one after the other, which must then be found: see its README.
 #![expect(clippy::unwrap_used, reason = "a harness stops at the first surprise")]
 
 mod campaign;
@@ -36,7 +36,8 @@ fn main() -> ExitCode {
     let kills = number("WEIR_KILLS").unwrap_or(30);
     let run = |program: &Path| campaign::run(program, seed, kills, KILLS_AN_EPOCH);
     let program = Path::new(env!("CARGO_BIN_EXE_weir"));
-    let soak = |program: &Path, seconds| soak::run(program, seed, Duration::from_secs(seconds));
+    let rate = number("WEIR_SOAK_RATE");
+    let soak = |program: &Path, seconds| soak::run(program, seed, Duration::from_secs(seconds), rate);
     let passed = match (number::<u64>("WEIR_SOAK_SECONDS"), number::<String>("WEIR_FAULT").as_deref()) {
         (Some(seconds), None) => soak(program, seconds),
         (Some(seconds), Some("all")) => are_found("soak", |program| soak(program, seconds)),

@@ -65,7 +65,9 @@ const INVARIANTS: [&str; 4] = ["nothing_lost", "nothing_doubled", "nothing_ahead
 
 /// Runs for so long, prints the figures and answers whether they stayed flat and every invariant held, as the process says at
 /// each sample, and as the documents and the ledger say at the end.
-pub(crate) fn run(program: &Path, seed: u64, time: Duration) -> bool {
+///
+/// `rate`: no more events a second than this, so that memory is compared at the same load; `None`: as many as it reads.
+pub(crate) fn run(program: &Path, seed: u64, time: Duration, rate: Option<f64>) -> bool {
     let cache = warm_cache(program);
     let mut world = World::new(seed);
     let setting = setting(program, &world, "100", LOOKBACK);
@@ -78,6 +80,10 @@ pub(crate) fn run(program: &Path, seed: u64, time: Duration) -> bool {
     let mut samples: Vec<Sample> = Vec::new();
     let mut shown = Duration::ZERO;
     while started.elapsed() < time {
+        let due =
+            rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(world.issued.len() as f64 / rate));
+        // The time itself is what is waited for.
+        std::thread::park_timeout(due.saturating_sub(started.elapsed()));
         world.put_events(EVENTS_A_STEP, LATEST);
         world.misbehave();
         let until = world.issued.len() * 9 / 10;

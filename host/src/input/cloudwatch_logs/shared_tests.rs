@@ -58,7 +58,8 @@ async fn inputs_of_one_account_share_a_budget() {
 
 #[tokio::test]
 async fn a_group_that_is_behind_gets_more_and_holds_no_other() {
-    let setting = Setting::following("log_group = [\"/behind\", \"/fresh\"]\nrequests_per_second = 500");
+    // So few that a busy machine makes them too: shares are of requests that are short.
+    let setting = Setting::following("log_group = [\"/behind\", \"/fresh\"]\nrequests_per_second = 50");
     for number in 0..200 {
         setting.fake.put("/behind", "s", NOW - 30 * DAY + number, &format!("{number}"));
     }
