@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use weir_test_support::weir::copy_private;
 use weir_test_support::{Broken, Random};
 
 use crate::ledger::LedgerWatch;
@@ -150,7 +151,7 @@ fn run_epoch(program: &Path, seed: u64, kills: usize, cache: &Path) -> Result<Ep
     let setting = setting(program, &world, batch_size, "1h");
     let pipeline = setting.write("pipeline.toml", PIPELINE);
     if world.random.below(8) > 0 {
-        copy_folder(cache, &setting.folder().join("state/cache"));
+        copy_private(cache, &setting.folder().join("state/cache"));
     }
     let mut moments: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut watched = LedgerWatch::default();
@@ -215,25 +216,11 @@ pub(crate) fn warm_cache(program: &Path) -> PathBuf {
     let world = World::new(0);
     let setting = setting(program, &world, "100", "1h");
     let pipeline = setting.write("pipeline.toml", PIPELINE);
-    copy_folder(&folder, &setting.folder().join("state/cache"));
+    copy_private(&folder, &setting.folder().join("state/cache"));
     let ended = setting.run(&["run", "--once", &pipeline]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    copy_folder(&setting.folder().join("state/cache"), &folder);
+    copy_private(&setting.folder().join("state/cache"), &folder);
     folder
-}
-
-/// Copies the files of a folder; there may be none.
-pub(crate) fn copy_folder(from: &Path, to: &Path) {
-    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(to).unwrap();
-    for entry in std::fs::read_dir(from).into_iter().flatten() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_file() {
-            let target = to.join(entry.file_name());
-            std::fs::copy(entry.path(), &target).unwrap();
-            std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o600)).unwrap();
-        }
-    }
 }
 
 fn name_of(moment: Moment) -> &'static str {

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use weir::control;
 
-use crate::campaign::{PIPELINE, copy_folder, setting, warm_cache};
+use weir_test_support::weir::copy_private;
+
+use crate::campaign::{PIPELINE, setting, warm_cache};
 use crate::ledger::LedgerWatch;
 use crate::oracle::Verdict;
 use crate::world::World;
@@ -73,7 +75,7 @@ pub(crate) fn run(program: &Path, seed: u64, time: Duration, rate: Option<f64>) 
     let setting = setting(program, &world, "100", LOOKBACK);
     let pipeline = setting.write("pipeline.toml", PIPELINE);
     let state_dir = setting.folder().join("state");
-    copy_folder(&cache, &state_dir.join("cache"));
+    copy_private(&cache, &state_dir.join("cache"));
     let running = setting.start(&["run", &pipeline]);
     let process = PathBuf::from(format!("/proc/{}", running.id()));
     let started = Instant::now();

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use weir::control;
 use weir_test_support::cloudwatch::Visible;
-use weir_test_support::weir::{PATIENCE, Running};
+use weir_test_support::weir::{PATIENCE, Running, copy_private};
 use weir_test_support::{FakeCloudWatch, FakeElasticsearch, Random, Setting};
 
 use crate::reading::{Issued, compare, now};
@@ -43,6 +44,17 @@ type = "elasticsearch"
 hosts = ["${WEIR_ELASTICSEARCH}"]
 index = "logs-%{+yyyy.MM.dd}"
 "#;
+
+/// A folder with the compiled filters, so that not every process compiles them anew.
+static COMPILED: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("faults-cache");
+    let (cloudwatch, elasticsearch) = (FakeCloudWatch::start(), FakeElasticsearch::start());
+    cloudwatch.create_group(GROUP);
+    let (setting, pipeline) = setting(&cloudwatch, &elasticsearch);
+    setting.run(&["run", "--once", &pipeline]).expect_code(0);
+    copy_private(&setting.folder().join("state/cache"), &folder);
+    folder
+});
 
 /// The most events that may be read and not acknowledged: those of all batches that the line has room for, and one more.
 const MOST_UNACKNOWLEDGED: u64 = 8 * 20;
@@ -294,11 +306,8 @@ impl World {
     fn new(seed: u64) -> Self {
         let (cloudwatch, elasticsearch) = (FakeCloudWatch::start(), FakeElasticsearch::start());
         cloudwatch.create_group(GROUP);
-        let mut setting = Setting::new(env!("CARGO_BIN_EXE_weir"), env!("CARGO_TARGET_TMPDIR"));
-        setting.set("WEIR_CLOUDWATCH_ENDPOINT", &cloudwatch.url());
-        setting.set("WEIR_ELASTICSEARCH", &elasticsearch.url());
-        let pipeline = setting.write("pipeline.toml", PIPELINE);
-        share_compiled(&setting.folder().join("state"));
+        let (setting, pipeline) = setting(&cloudwatch, &elasticsearch);
+        copy_private(&COMPILED, &setting.folder().join("state/cache"));
         World { cloudwatch, elasticsearch, random: Random(seed), setting, pipeline, issued: BTreeMap::new() }
     }
 
@@ -433,19 +442,13 @@ impl World {
     }
 }
 
-/// Compiled filters, so that not every process compiles them anew: those that an earlier one of these left.
-fn share_compiled(state_dir: &Path) {
-    let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("crash-cache");
-    let cache = state_dir.join("cache");
-    let _ = make_private(&cache);
-    for entry in fs::read_dir(&shared).into_iter().flatten().flatten() {
-        let _ = fs::copy(entry.path(), cache.join(entry.file_name()));
-    }
-}
-
-fn make_private(folder: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+/// The environment of a process between the two services, and its pipeline.
+fn setting(cloudwatch: &FakeCloudWatch, elasticsearch: &FakeElasticsearch) -> (Setting, String) {
+    let mut setting = Setting::new(env!("CARGO_BIN_EXE_weir"), env!("CARGO_TARGET_TMPDIR"));
+    setting.set("WEIR_CLOUDWATCH_ENDPOINT", &cloudwatch.url());
+    setting.set("WEIR_ELASTICSEARCH", &elasticsearch.url());
+    let pipeline = setting.write("pipeline.toml", PIPELINE);
+    (setting, pipeline)
 }
 
 /// A mark (`ledger/mark.rs`) that says so.

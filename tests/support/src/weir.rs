@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -135,6 +136,22 @@ impl Setting {
     /// Runs `weir` to its end.
     pub fn run(&self, arguments: &[&str]) -> Ended {
         self.start(arguments).wait()
+    }
+}
+
+/// Copies a folder and all in it, so that only this user can read it (as the folder of compiled filters must be); there may
+/// be none.
+pub fn copy_private(from: &Path, to: &Path) {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(to).unwrap();
+    for entry in std::fs::read_dir(from).into_iter().flatten() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_private(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), &target).unwrap();
+            std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
     }
 }
 
