@@ -313,12 +313,12 @@ impl World {
         });
     }
 
-    /// Gives about half of the next calls a fault, and one of the first two surely.
+    /// Gives about a third of the next calls a fault, and the first two surely: that there are more is not sure, and only the
+    /// second has a token that can be refused.
     fn break_calls(&mut self, count: usize, fault: impl Fn(&mut Random) -> Fault) {
-        let sure = self.random.below(2);
         for number in 0..count {
             let fault = fault(&mut self.random);
-            let is_broken = number == sure || self.random.below(3) == 0;
+            let is_broken = number < 2 || self.random.below(3) == 0;
             self.cloudwatch.faults().script.push_back(is_broken.then_some(fault));
         }
     }
