@@ -56,8 +56,9 @@ static COMPILED: LazyLock<PathBuf> = LazyLock::new(|| {
     folder
 });
 
-/// The most events that may be read and not acknowledged: those of all batches that the line has room for, and one more.
-const MOST_UNACKNOWLEDGED: u64 = 8 * 20;
+/// The most events that may be read and not acknowledged: those of all batches that the line has room for, of positions that are
+/// committed together, and of one more.
+const MOST_UNACKNOWLEDGED: u64 = (8 + 128) * 20;
 
 /// As `prlimit` takes it: files may be no longer than this, though the ledger is. Writes beyond it are refused (EFBIG).
 const FULL: &str = "--fsize=4096:";
@@ -374,7 +375,7 @@ impl World {
         }
         // The line fills up: then nothing is read any more, whatever is put.
         let before = self.status()?;
-        self.put(400);
+        self.put(2 * MOST_UNACKNOWLEDGED as usize);
         self.pass(500_000);
         let after = self.status()?;
         if self.wait_of_ledger()?.is_none() {
