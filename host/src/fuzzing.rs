@@ -53,7 +53,7 @@ fn check_filter_problems(config: &Config, text: &str) {
 pub fn case_file(input: &[u8]) {
     let Some(text) = text_without_files(input) else { return };
     // It is to read no file.
-    let reading = CaseReading { folder: CaseFolder::Carried(&[]), may_lack_expect: false };
+    let reading = CaseReading { folder: CaseFolder::carried(&[]), may_lack_expect: false };
     let (file, problems) = read_cases_of(Path::new("filter/cases/some.toml"), text.to_owned(), &reading);
     check_problems(&problems, text);
     for case in &file.cases {

@@ -233,7 +233,7 @@ fn read(found: &Found, may_lack_expect: bool) -> std::io::Result<(CaseFile, Prob
     match &found.source {
         Source::File | Source::Pipeline => read_cases(&found.path, may_lack_expect),
         Source::Carried { text, files } => {
-            let reading = CaseReading { folder: CaseFolder::Carried(files), may_lack_expect: false };
+            let reading = CaseReading { folder: CaseFolder::carried(files), may_lack_expect: false };
             Ok(read_cases_of(&found.path, text.clone(), &reading))
         }
     }

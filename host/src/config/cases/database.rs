@@ -27,8 +27,14 @@ pub(super) fn read_databases(section: &mut Section) -> Vec<NamedDatabase> {
             description: vec![("en".to_owned(), name.clone())],
         };
         section.require("networks");
-        let mut networks = Vec::new();
-        for (network, record) in section.members("networks") {
+        let written = section.members("networks");
+        if written.len() > MOST_NETWORKS {
+            let message = format!("{} networks are too many for a case", written.len());
+            section.problem("networks", &message, &format!("at most {MOST_NETWORKS} are possible"));
+            continue;
+        }
+        let mut networks = Vec::with_capacity(written.len());
+        for (network, record) in written {
             let is_map = matches!(record, Json::Object(_));
             let written = match is_map {
                 true => write(&metadata, &[(network.clone(), record.clone())]).map(|_| ()),
@@ -41,11 +47,6 @@ pub(super) fn read_databases(section: &mut Section) -> Vec<NamedDatabase> {
                     section.member_problem("networks", &network, &message, fix);
                 }
             }
-        }
-        if networks.len() > MOST_NETWORKS {
-            let message = format!("{} networks are too many for a case", networks.len());
-            section.problem("networks", &message, &format!("at most {MOST_NETWORKS} are possible"));
-            continue;
         }
         match write(&metadata, &networks) {
             Ok(bytes) => databases.push((name, bytes.into())),

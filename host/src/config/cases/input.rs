@@ -1,5 +1,6 @@
 //! The events of a case: written in it, or in a file beside it.
 
+use std::cell::Cell;
 use std::fs;
 use std::io::Read;
 use std::path::PathBuf;
@@ -15,20 +16,51 @@ const LONGEST_FILE: u64 = 16 << 20;
 /// The most events of a batch; as in a pipeline.
 const MOST_EVENTS: usize = 65_536;
 
+/// The most bytes that the cases of one file may take from files, in sum: many may name the same one.
+const MOST_READ: usize = 64 << 20;
+
 /// Where the files lie that cases name.
 #[derive(Clone, Debug)]
-pub enum CaseFolder<'f> {
-    /// In a folder, that of the file of cases.
+pub struct CaseFolder<'f> {
+    place: Place<'f>,
+    /// What was read so far.
+    read: Cell<usize>,
+}
+
+#[derive(Clone, Debug)]
+enum Place<'f> {
     Disk(PathBuf),
-    /// In the component that carries the cases: names and texts. No other file is read.
     Carried(&'f [(String, String)]),
 }
 
-impl CaseFolder<'_> {
+impl<'f> CaseFolder<'f> {
+    /// A folder: that of the file of cases.
+    pub fn disk(folder: PathBuf) -> Self {
+        CaseFolder { place: Place::Disk(folder), read: Cell::new(0) }
+    }
+
+    /// The component that carries the cases: names and texts. No other file is read.
+    pub fn carried(files: &'f [(String, String)]) -> Self {
+        CaseFolder { place: Place::Carried(files), read: Cell::new(0) }
+    }
+
+    /// The text of a file, within what all may have.
+    fn read(&self, name: &str) -> Result<String, (String, &'static str)> {
+        let text = self.place.read(name)?;
+        self.read.set(self.read.get().saturating_add(text.len()));
+        if self.read.get() > MOST_READ {
+            let message = format!("the cases of this file take more than {MOST_READ} bytes from files");
+            return Err((message, "name smaller files, or use several files of cases"));
+        }
+        Ok(text)
+    }
+}
+
+impl Place<'_> {
     /// The text of a file; an error says what is wrong with it, and what to do.
     fn read(&self, name: &str) -> Result<String, (String, &'static str)> {
         match self {
-            CaseFolder::Disk(folder) => {
+            Place::Disk(folder) => {
                 let failed = |error: std::io::Error| {
                     (format!("cannot read {name:?}: {error}"), "its path starts at the folder of this file")
                 };
@@ -41,7 +73,7 @@ impl CaseFolder<'_> {
                 }
                 Ok(text)
             }
-            CaseFolder::Carried(files) => {
+            Place::Carried(files) => {
                 let found = files.iter().find(|(known, _)| known == name);
                 found.map(|(_, text)| text.clone()).ok_or_else(|| {
                     let message = format!("the component does not carry {name:?}");

@@ -105,7 +105,7 @@ pub struct CaseReading<'f> {
 /// # Errors
 /// When the file itself cannot be read.
 pub fn read_cases(path: &Path, may_lack_expect: bool) -> std::io::Result<(CaseFile, Problems)> {
-    let folder = CaseFolder::Disk(path.parent().map_or_else(Default::default, Path::to_path_buf));
+    let folder = CaseFolder::disk(path.parent().map_or_else(Default::default, Path::to_path_buf));
     let reading = CaseReading { folder, may_lack_expect };
     Ok(read_cases_of(path, std::fs::read_to_string(path)?, &reading))
 }
@@ -248,6 +248,20 @@ mod tests {
         let [first, second] = case.batches.as_slice() else { panic!("two batches") };
         assert!(first.expect.unsaid && !first.save_and_restore && first.clock.is_none());
         assert!(second.expect.dropped && second.save_and_restore && second.clock == Some(1_000_000_000));
+    }
+
+    #[test]
+    fn what_cases_take_from_files_is_bounded() {
+        let files = [("a.log".to_owned(), "x".repeat(1 << 20))];
+        let read = |cases: usize| {
+            let text = "[[case]]\nname = \"n\"\ninput_file = \"a.log\"\nexpect = {}\n".repeat(cases);
+            let reading = CaseReading { folder: CaseFolder::carried(&files), may_lack_expect: false };
+            read_cases_of(Path::new("a.toml"), text, &reading).1.errors()
+        };
+        assert_eq!((read(64), read(66)), (0, 2));
+        let network = |number: usize| format!("\"10.{}.{}.0/24\" = {{}}\n", number / 256, number % 256);
+        let networks: String = (0..5000).map(network).collect();
+        check(&format!("[databases.x.networks]\n{networks}"), &[(1, 1, "5000 networks are too many")]);
     }
 
     /// Every mistake with its place and what to do.

@@ -107,7 +107,7 @@ pub fn read_pipeline_test(
         }
     };
     let databases = read_databases(&mut root);
-    let folder = CaseFolder::Disk(directory);
+    let folder = CaseFolder::disk(directory);
     let names: Vec<String> =
         config.iter().flat_map(|config| &config.outputs).map(|output| output.name.clone()).collect();
     let mut cases = Vec::new();

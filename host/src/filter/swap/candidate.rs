@@ -124,12 +124,13 @@ type CasesOfFile = (String, PathBuf, Vec<Case>);
 
 fn files_of(folder: &Path) -> Result<Vec<CasesOfFile>> {
     let named = || format!("cannot read cases in {}", folder.display());
+    let reading = CaseReading { folder: CaseFolder::disk(folder.to_path_buf()), may_lack_expect: false };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(named)? {
         let path = entry.with_context(named)?.path();
         if path.extension().is_some_and(|ending| ending == "toml") {
             let text = std::fs::read_to_string(&path).with_context(named)?;
-            let cases = cases_of(&path, text, CaseFolder::Disk(folder.to_path_buf()))?;
+            let cases = cases_of(&path, text, &reading)?;
             files.push((path.display().to_string(), folder.to_path_buf(), cases));
         }
     }
@@ -140,16 +141,18 @@ fn files_of(folder: &Path) -> Result<Vec<CasesOfFile>> {
 }
 
 fn embedded(cases: &[(String, String)], folder: &Path) -> Result<Vec<CasesOfFile>> {
+    // One for all files: what they may take from others is bounded in sum.
+    let reading = CaseReading { folder: CaseFolder::carried(cases), may_lack_expect: false };
     let mut files = Vec::new();
     for (name, text) in cases.iter().filter(|(name, _)| name.ends_with(".toml")) {
-        let cases = cases_of(Path::new(name), text.clone(), CaseFolder::Carried(cases))?;
+        let cases = cases_of(Path::new(name), text.clone(), &reading)?;
         files.push((name.clone(), folder.to_path_buf(), cases));
     }
     Ok(files)
 }
 
-fn cases_of(path: &Path, text: String, folder: CaseFolder<'_>) -> Result<Vec<Case>> {
-    let (file, problems) = cases::read_cases_of(path, text, &CaseReading { folder, may_lack_expect: false });
+fn cases_of(path: &Path, text: String, reading: &CaseReading<'_>) -> Result<Vec<Case>> {
+    let (file, problems) = cases::read_cases_of(path, text, reading);
     if problems.errors() > 0 {
         bail!("{}", problems.render(false).trim_end());
     }
