@@ -16,8 +16,11 @@ use super::trials::Trial;
 /// What is said of a component that was compiled.
 const COMPILED: &str = "exports nothing";
 
+/// What makes a component.
+type Make = fn() -> Vec<u8>;
+
 /// What they are, how they are made, and what is said of them.
-const BOMBS: [(&str, fn() -> Vec<u8>, &str); 17] = [
+const BOMBS: [(&str, Make, &str); 17] = [
     ("be a hundred thousand functions and one", || functions(100_001, &[], &[]), "over 100000 functions"),
     ("be one function of over a megabyte", || functions(1, &[], &sums(150_000)), "has a function of"),
     (
@@ -66,7 +69,7 @@ const BOMBS: [(&str, fn() -> Vec<u8>, &str); 17] = [
 ];
 
 pub(crate) fn all() -> Vec<Trial> {
-    let trial = |(name, make, expected): (&'static str, fn() -> Vec<u8>, &'static str)| Trial {
+    let trial = |(name, make, expected): (&'static str, Make, &'static str)| Trial {
         name: name.to_owned(),
         outcome: if expected == COMPILED { "compiled, and then refused" } else { REFUSED },
         run: Box::new(move |stage: &Stage| {

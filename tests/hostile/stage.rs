@@ -319,8 +319,9 @@ pub(crate) fn memory_of(line: &HostileLine) -> u64 {
 }
 
 /// What filters and the host log, by the filter's id: so many lines, and who waits for one.
-static LOGGED: Mutex<BTreeMap<String, (usize, Option<std::sync::mpsc::Sender<()>>)>> =
-    Mutex::new(BTreeMap::new());
+static LOGGED: Mutex<BTreeMap<String, Logged>> = Mutex::new(BTreeMap::new());
+
+type Logged = (usize, Option<std::sync::mpsc::Sender<()>>);
 
 /// Asks to be told of every line that a filter logs from now on.
 pub(crate) fn listen_to(filter: &str) -> std::sync::mpsc::Receiver<()> {
