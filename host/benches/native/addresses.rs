@@ -1,5 +1,5 @@
 //! What the City database says of an address, as the JSON that is written for it. Weir's policy of keeping what was found
-//! (`MOST_KEPT` of its `filter/addresses/lookup.rs`), but what is kept here is the finished text.
+//! (`MOST_ADDRESSES` of its `filter/addresses/kept.rs`), but what is kept here is the finished text.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -10,7 +10,7 @@ use maxminddb::Reader;
 use serde::Deserialize;
 
 /// When there are more, all are forgotten.
-const MOST_KEPT: usize = 16_384;
+const MOST_KEPT: usize = 98_304;
 
 /// Addresses that were seen lately.
 pub(crate) struct Addresses<'d> {
