@@ -86,6 +86,11 @@ impl Stage {
         })
     }
 
+    /// A folder for what a trial needs.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// A component of these bytes, in a file of its own.
     pub(crate) fn file(&self, bytes: &[u8]) -> Component {
         let number = self.files.fetch_add(1, Ordering::Relaxed);

@@ -1,6 +1,9 @@
 //! What takes more than a batch, or another look than where events ended: deadlines counted in ticks of the clock, floods of
 //! the log, states that are saved and restored, files that change under the host, `on_error`, and grants.
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -10,6 +13,7 @@ use weir::config::{Component, Step};
 use weir::event::FieldNames;
 use weir::filter::swap::{SavedState, SwappableChain};
 use weir::filter::{ChainDefinition, ChainEnvironment, Engine};
+use weir_test_support::mmdb::{self, Metadata};
 
 use super::modules::{HARMLESS, Parts};
 use super::refused::REFUSED;
@@ -28,6 +32,7 @@ pub(crate) fn all() -> Vec<Trial> {
     vec![
         trial("loop, by a clock that is ticked by hand", "deadline", loop_by_hand),
         trial("loop in configure, by a clock that is ticked by hand", "deadline", configure_by_hand),
+        trial("wait for a slow database", "nothing: it is the host that waits", slow_database),
         trial("loop on every event of a batch", "deadline", culprits_only),
         trial("break for ever after", "trap", breaks_for_ever),
         trial("leak a mebibyte an event", "memory", leak),
@@ -105,6 +110,39 @@ fn configure_by_hand(stage: &Stage) -> Seen {
         }
         let problems = building.join().expect("it was stopped").expect("it is refused");
         assert!(problems[0].message.contains("deadline"), "{problems:?}");
+    });
+    Seen::default()
+}
+
+/// Reading a database is the host's work: however long the disk takes, the guest's time is not over.
+fn slow_database(stage: &Stage) -> Seen {
+    let metadata = Metadata {
+        database_type: "Test-City".to_owned(),
+        ip_version: 6,
+        record_size: 24,
+        languages: vec!["en".to_owned()],
+        build_epoch: 1,
+        description: vec![("en".to_owned(), "a test".to_owned())],
+    };
+    let database =
+        mmdb::write(&metadata, &[("192.0.2.0/24".to_owned(), json!({"country": {"iso_code": "JP"}}))]);
+    let database = database.expect("it can be written");
+    // Reading from a pipe lasts until it is written.
+    let pipe = stage.folder().join("slow.mmdb");
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo is there");
+    assert!(made.success());
+    let options = json!({"source": "message", "database": pipe, "limits": {"deadline": "50ms"}});
+    std::thread::scope(|scope| {
+        let building = scope
+            .spawn(|| stage.line(&stage.by_hand, &Component::BuiltIn("geoip".to_owned()), &options).err());
+        let mut writing = OpenOptions::new().write(true).open(&pipe).expect("it is being read");
+        for _ in 0..2 * Engine::ticks_of(Duration::from_millis(50)) {
+            stage.by_hand.tick();
+        }
+        writing.write_all(&database).expect("it is being read");
+        drop(writing);
+        let problems = building.join().expect("it is built");
+        assert!(problems.is_none(), "{problems:?}");
     });
     Seen::default()
 }

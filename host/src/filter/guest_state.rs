@@ -19,7 +19,7 @@ use crate::config::Limits;
 use crate::event::pattern::Found;
 
 /// The most databases that one filter may hold open.
-const MOST_DATABASES: usize = 16;
+pub(super) const MOST_DATABASES: usize = 16;
 
 /// The data of an instance's store.
 pub(super) struct GuestState {
@@ -37,6 +37,8 @@ pub(super) struct GuestState {
     pub(super) configuring: bool,
     pub(super) databases: ResourceTable,
     pub(super) kernel_texts: KernelTexts,
+    /// How many were opened so far.
+    pub(super) databases_opened: usize,
     pub(super) patterns: ResourceTable,
     /// What the last search found; kept, as making it anew costs.
     pub(super) found: Found,
@@ -77,6 +79,7 @@ impl GuestState {
             configuring: false,
             databases,
             kernel_texts: KernelTexts::default(),
+            databases_opened: 0,
             patterns,
             found: Found::default(),
             now,

@@ -1,12 +1,15 @@
 //! What guests may call: the interfaces `host`, `addresses` and `patterns` of wit/filter.wit. A guest's arguments are checked here; a
 //! bad one ends the call with an error or a trap, never the host.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceType};
 
 use super::addresses::OpenDatabase;
-use super::guest_state::GuestState;
+use super::engine::Engine;
+use super::guest_state::{GuestState, MOST_DATABASES};
 use super::interface::{Column, Level, Texts};
 use super::patterns;
 
@@ -46,7 +49,10 @@ pub(super) fn linker(engine: &wasmtime::Engine) -> Result<Linker<GuestState>> {
         Ok(())
     })?;
     addresses.func_wrap("[static]database.open", |mut store: Store, (path,): (String,)| {
-        Ok((open_database(store.data_mut(), &path)?,))
+        let began = Instant::now();
+        let opened = open_database(store.data_mut(), &path)?;
+        give_back(&mut store, began.elapsed());
+        Ok((opened,))
     })?;
     addresses.func_wrap(
         "[method]database.kind",
@@ -85,6 +91,19 @@ fn open_database(
         Err(error) => return Ok(Err(format!("{error:#}"))),
     };
     Ok(state.databases.push(database).map_err(|error| format!("too many databases: {error}")))
+}
+
+/// Lets a call end later by what the host took for reading a database: that may be tens of megabytes on a busy disk, and no
+/// deadline is about it. A guest gets so for as many databases as it may hold open, so it cannot go on for ever.
+fn give_back(store: &mut Store, spent: Duration) {
+    let state = store.data_mut();
+    if state.databases_opened >= MOST_DATABASES {
+        return;
+    }
+    state.databases_opened += 1;
+    state.ends += spent;
+    let left = state.ends.saturating_duration_since(Instant::now());
+    store.set_epoch_deadline(Engine::ticks_of(left));
 }
 
 fn log(state: &mut GuestState, level: Level, message: &str) {
