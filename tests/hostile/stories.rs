@@ -32,7 +32,7 @@ pub(crate) fn all() -> Vec<Trial> {
     vec![
         trial("loop, by a clock that is ticked by hand", "deadline", loop_by_hand),
         trial("loop in configure, by a clock that is ticked by hand", "deadline", configure_by_hand),
-        trial("wait for a slow database", "nothing: it is the host that waits", slow_database),
+        trial("wait for a slow database", "no break", slow_database),
         trial("loop on every event of a batch", "deadline", culprits_only),
         trial("break for ever after", "trap", breaks_for_ever),
         trial("leak a mebibyte an event", "memory", leak),
