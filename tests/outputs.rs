@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::Result;
 use futures::FutureExt;
@@ -233,6 +234,15 @@ fn a_position_waits_for_all_outputs_that_have_a_share_and_for_no_other() {
             all.has_received(12).await;
             slow.has_received(3).await;
             settle().await;
+            // A commit waits a moment for others.
+            let committed = async {
+                while counts.figures().unacknowledged > 8 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(30), committed)
+                .await
+                .expect("the first batch is committed");
         };
         // The run is cut off while the slow output has not answered.
         tokio::select! {
