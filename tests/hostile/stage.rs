@@ -27,8 +27,8 @@ const MEMORY: u64 = 64 << 20;
 /// What trials need.
 pub(crate) struct Stage {
     pub(crate) engine: Engine,
-    /// An engine whose clock ticks only when it is told to.
-    pub(crate) by_hand: Engine,
+    /// Where compiled guests are kept.
+    cache: PathBuf,
     /// tests/guests/hostile.
     pub(crate) hostile: Component,
     /// A component of another world.
@@ -74,7 +74,7 @@ impl Stage {
         let said = |error: anyhow::Error| format!("{error:#}");
         Ok(Stage {
             engine: Engine::new(Some(&cache), Compilation::Thorough).map_err(said)?,
-            by_hand: Engine::ticked_by_hand(Some(&cache), Compilation::Thorough).map_err(said)?,
+            cache,
             hostile: module("tests/guests", "hostile")?,
             wishful: module("tests/guests", "wishful")?,
             geoip: module("guest-filters", "geoip")?,
@@ -84,6 +84,11 @@ impl Stage {
             folder: tempfile::tempdir().map_err(|error| error.to_string())?,
             files: AtomicUsize::new(0),
         })
+    }
+
+    /// An engine whose clock ticks only when it is told to; one for each trial, as trials run side by side.
+    pub(crate) fn by_hand(&self) -> Engine {
+        Engine::ticked_by_hand(Some(&self.cache), Compilation::Thorough).expect("there is an engine already")
     }
 
     /// A folder for what a trial needs.

@@ -75,7 +75,8 @@ fn loop_by_hand(stage: &Stage) -> Seen {
         "id": "looping", "do": "loop and say so when poisoned", "grants": ["patterns"],
         "limits": {"deadline": "50ms"},
     });
-    let line = stage.line(&stage.by_hand, &stage.hostile, &options);
+    let engine = stage.by_hand();
+    let line = stage.line(&engine, &stage.hostile, &options);
     let mut line = line.unwrap_or_else(|problems| panic!("{problems:?}"));
     line.process(&fine()).expect("fine events go through while the clock stands");
     let looping = listen_to("looping");
@@ -84,10 +85,10 @@ fn loop_by_hand(stage: &Stage) -> Seen {
         let guest = scope.spawn(move || line.process(&process).expect("contained"));
         looping.recv().expect("it says that it loops");
         for _ in 1..Engine::ticks_of(deadline) {
-            stage.by_hand.tick();
+            engine.tick();
         }
         assert!(!guest.is_finished(), "it was stopped before its deadline");
-        stage.by_hand.tick();
+        engine.tick();
         let processed = guest.join().expect("it was stopped");
         assert_eq!(processed.dead_letters.len(), 1);
         assert!(processed.dead_letters[0].reason.contains("deadline"));
@@ -101,12 +102,13 @@ fn configure_by_hand(stage: &Stage) -> Seen {
         "id": "looping-at-once", "do": "loop in configure and say so", "grants": ["patterns"],
         "limits": {"deadline": "50ms"},
     });
+    let engine = stage.by_hand();
     let looping = listen_to("looping-at-once");
     std::thread::scope(|scope| {
-        let building = scope.spawn(|| stage.line(&stage.by_hand, &stage.hostile, &options).err());
+        let building = scope.spawn(|| stage.line(&engine, &stage.hostile, &options).err());
         looping.recv().expect("it says that it loops");
         for _ in 0..Engine::ticks_of(deadline) {
-            stage.by_hand.tick();
+            engine.tick();
         }
         let problems = building.join().expect("it was stopped").expect("it is refused");
         assert!(problems[0].message.contains("deadline"), "{problems:?}");
@@ -132,12 +134,13 @@ fn slow_database(stage: &Stage) -> Seen {
     let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo is there");
     assert!(made.success());
     let options = json!({"source": "message", "database": pipe, "limits": {"deadline": "50ms"}});
+    let engine = stage.by_hand();
     std::thread::scope(|scope| {
-        let building = scope
-            .spawn(|| stage.line(&stage.by_hand, &Component::BuiltIn("geoip".to_owned()), &options).err());
+        let building =
+            scope.spawn(|| stage.line(&engine, &Component::BuiltIn("geoip".to_owned()), &options).err());
         let mut writing = OpenOptions::new().write(true).open(&pipe).expect("it is being read");
         for _ in 0..2 * Engine::ticks_of(Duration::from_millis(50)) {
-            stage.by_hand.tick();
+            engine.tick();
         }
         writing.write_all(&database).expect("it is being read");
         // Each instance opens it; the others find a file.
