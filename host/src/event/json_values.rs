@@ -328,7 +328,17 @@ mod tests {
     fn texts_read_back_as_they_were() {
         let long = "long enough for several chunks, ".repeat(3);
         let controls: String = (0..0x80_u8).map(char::from).collect();
-        let texts = ["", "plain", "a\"b\\c", "\n\t\r\u{1}\u{1f}\u{7f}", "ä€😀/", &long, &controls];
+        let texts = [
+            "",
+            "plain",
+            "a\"b\\c",
+            "at its end \"",
+            "\\",
+            "\n\t\r\u{1}\u{1f}\u{7f}",
+            "ä€😀/",
+            &long,
+            &controls,
+        ];
         for text in texts {
             for before in 0..17 {
                 let text = format!("{}{text}", "x".repeat(before));
