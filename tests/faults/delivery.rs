@@ -256,10 +256,15 @@ resurrect_delay = "5ms"
                     }
                 }
             };
-            tokio::select! {
-                ended = pipeline::drive(line) => ended,
-                () = return_of_server => Ok(()),
-                () = tokio::time::sleep(PATIENCE) => anyhow::bail!("it does not end: {:?}", waiting.current()),
+            let driven = async {
+                tokio::select! {
+                    ended = pipeline::drive(line) => ended,
+                    () = return_of_server => Ok(()),
+                }
+            };
+            match tokio::time::timeout(PATIENCE, driven).await {
+                Ok(ended) => ended,
+                Err(_) => anyhow::bail!("it does not end: {:?}", waiting.current()),
             }
         });
         ended.map_err(|error| format!("{error:#}"))?;

@@ -406,11 +406,15 @@ impl World {
                 stop.cancel();
                 std::future::pending::<()>().await;
             };
-            tokio::select! {
-                ended = pipeline::drive(line) => ended?,
-                () = enough => {}
-                () = tokio::time::sleep(PATIENCE) => anyhow::bail!("it does not end"),
-            }
+            let driven = async {
+                tokio::select! {
+                    ended = pipeline::drive(line) => ended,
+                    () = enough => Ok(()),
+                }
+            };
+            tokio::time::timeout(PATIENCE, driven)
+                .await
+                .map_err(|_| anyhow::anyhow!("it does not end"))??;
             let of_input = counters.iter().filter_map(|counters| counters.cloudwatch_logs.clone());
             let all = of_input.flat_map(|counters| counters.invariants());
             Ok(all.filter(|(_, holds)| !holds).map(|(name, _)| name).collect::<Vec<_>>())
