@@ -23,6 +23,8 @@ pub(crate) struct LedgerWatch {
     pub(crate) ahead: Vec<String>,
     /// Windows that were closed before they settled, or went back.
     pub(crate) out_of_order: Vec<String>,
+    /// Files that were set aside as damaged.
+    set_aside: usize,
 }
 
 impl LedgerWatch {
@@ -34,6 +36,7 @@ impl LedgerWatch {
         if files.iter().any(|name| !state_dir.join(name).exists()) {
             return Ok(());
         }
+        self.look_for_damage(state_dir)?;
         let copy = state_dir.join("copy");
         let _ = fs::remove_dir_all(&copy);
         fs::create_dir(&copy).map_err(|error| error.to_string())?;
@@ -46,11 +49,23 @@ impl LedgerWatch {
             Ok(None) => return Ok(()),
             // A process that was killed while it made its ledger leaves a beginning of one, in which nothing was committed.
             Err(_) if self.windows.is_empty() => return Ok(()),
-            Err(error) => return Err(describe(error)),
+            Err(error) => return Err(format!("{}; {}", describe(error), keep(state_dir))),
         };
         let ledger = ledger.input(INPUT);
         self.look_at_ids(&ledger, world).map_err(describe)?;
         self.look_at_windows(&ledger).map_err(describe)
+    }
+
+    /// A kill may cut off the making of a ledger, never one that has commits.
+    fn look_for_damage(&mut self, state_dir: &Path) -> Result<(), String> {
+        let names = fs::read_dir(state_dir).map_err(|error| error.to_string())?;
+        let set_aside =
+            names.flatten().filter(|entry| entry.file_name().to_string_lossy().contains(".damaged-")).count();
+        if set_aside > self.set_aside && !self.windows.is_empty() {
+            return Err(format!("a kill damaged the ledger; {}", keep(state_dir)));
+        }
+        self.set_aside = set_aside;
+        Ok(())
     }
 
     fn look_at_ids(&mut self, ledger: &InputLedger, world: &World) -> anyhow::Result<()> {
@@ -77,5 +92,20 @@ impl LedgerWatch {
             }
         }
         Ok(())
+    }
+}
+
+/// Keeps the state of a process that is to be looked at by somebody, and says where.
+fn keep(state_dir: &Path) -> String {
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("broken-ledger-{}", std::process::id()));
+    let copied = fs::create_dir_all(&kept).and_then(|()| {
+        for entry in fs::read_dir(state_dir)?.flatten().filter(|entry| entry.path().is_file()) {
+            fs::copy(entry.path(), kept.join(entry.file_name()))?;
+        }
+        Ok(())
+    });
+    match copied {
+        Ok(()) => format!("its files are in {}", kept.display()),
+        Err(error) => format!("its files could not be kept: {error}"),
     }
 }
