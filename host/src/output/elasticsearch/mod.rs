@@ -29,7 +29,7 @@ use tokio::sync::OnceCell;
 
 use self::body::{Bulk, BulkBody};
 use self::client::{Answer, Client};
-use self::response::{Outcome, parse_answer};
+use self::response::{Outcome, parse_answer, stored_all};
 use self::server::{IndexTemplate, Server, find_server, put_template, read_index_template};
 use super::retry::Retry;
 use super::{Delivery, NotAcknowledged, Output, OutputContext, Rendered};
@@ -227,6 +227,10 @@ impl Elasticsearch {
                 _ if is_for_an_event => Ok(Step::Halve),
                 _ => Ok(Step::Again(answer.problem())),
             };
+        }
+        if stored_all(&answer.body, request.items.len()) {
+            delivery.delivered += request.items.len() as u64;
+            return Ok(Step::Rest(None));
         }
         let items = match parse_answer(&answer.body, request.items.len()) {
             Ok(items) => items,
