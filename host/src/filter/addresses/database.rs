@@ -1,7 +1,7 @@
 //! Databases as files: read once however many filters and workers use one, and read again when the file is replaced.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use maxminddb::Reader;
 
 use super::super::definition::ChainEnvironment;
+use super::kept::Shared;
 
 /// All databases that are open in the process.
 #[derive(Default)]
@@ -22,7 +23,12 @@ pub(super) struct Database {
     pub(super) reader: Reader<Content>,
     /// The file and its version; `None` for one that is no file.
     pub(super) file: Option<(PathBuf, Version)>,
+    /// What was found in it lately, by lists of paths: the last that were asked for.
+    kept: Mutex<VecDeque<Arc<Shared>>>,
 }
+
+/// Lists of paths whose lookups are shared: a list for each way in which filters of the process are configured.
+const MOST_LISTS: usize = 8;
 
 /// What tells one version of a file from the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +60,7 @@ impl Databases {
     pub(super) fn open(&self, environment: &ChainEnvironment, name: &str) -> Result<Arc<Database>> {
         if let Some((_, bytes)) = environment.databases.iter().find(|(known, _)| known == name) {
             let reader = read(Content::Embedded(bytes.clone())).with_context(|| name.to_owned())?;
-            return Ok(Arc::new(Database { reader, file: None }));
+            return Ok(Arc::new(Database { reader, file: None, kept: Mutex::default() }));
         }
         self.open_file(&environment.folder.join(name))
     }
@@ -75,11 +81,28 @@ impl Databases {
         }
         let bytes = std::fs::read(&path).with_context(named)?;
         let reader = read(Content::Read(bytes)).with_context(named)?;
-        let database = Arc::new(Database { reader, file: Some((path.clone(), version)) });
+        let database =
+            Arc::new(Database { reader, file: Some((path.clone(), version)), kept: Mutex::default() });
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|_, (_, database)| database.strong_count() > 0);
         open.insert(path, (version, Arc::downgrade(&database)));
         Ok(database)
+    }
+}
+
+impl Database {
+    /// What is kept of lookups of these paths.
+    pub(super) fn kept(&self, paths: &[Vec<String>]) -> Arc<Shared> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kept.iter().find(|known| known.is_of(paths)) {
+            return known.clone();
+        }
+        if kept.len() == MOST_LISTS {
+            kept.pop_front();
+        }
+        let new = Arc::new(Shared::new(paths));
+        kept.push_back(new.clone());
+        new
     }
 }
 

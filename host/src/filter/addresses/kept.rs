@@ -1,29 +1,34 @@
-//! What was found for addresses lately. Addresses repeat, so most rows cost one look into a table; and many addresses lead
-//! to one record, whose values are read once.
+//! What was found for addresses lately, in one database and for one list of paths. Addresses repeat, so most rows cost one
+//! look into a table; and many addresses lead to one record, whose values are read once. All instances that ask the same
+//! share it: what one worker found the others need not look up.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::address_text::{self, Address};
 use super::database::Database;
+use super::kept_texts::KeptTexts;
 use super::kernel_texts::KernelTexts;
 use super::record::{self, Record, Scalar};
 use crate::filter::interface::{Column, Floats, KERNEL_PLACE, MixedCell, NO_VALUE, Numbers, Texts};
 
-/// The most addresses and records that are kept. When there are more, all are forgotten: some 20 MB a worker at worst.
+/// The most addresses and records that are kept. When there are more, all are forgotten: some 40 MB at worst.
 pub(super) const MOST_ADDRESSES: usize = 98_304;
-const MOST_RECORDS: usize = 32_768;
-
-/// The most buffers of texts that are kept apart; then they are made one.
-pub(super) const MOST_BUFFERS: usize = 16;
+const MOST_RECORDS: usize = 65_536;
 
 /// The index of the values of an address that leads to no record.
 const NOWHERE: u32 = u32::MAX;
 
+/// What all instances share that look up these paths.
+pub(super) struct Shared {
+    paths: Vec<Vec<String>>,
+    /// Replaced as a whole when it is full: who is at work with it goes on with the one before.
+    kept: Mutex<Arc<RwLock<Kept>>>,
+}
+
 /// What was found, for one list of paths.
 #[derive(Default)]
-pub(super) struct Kept {
-    paths: Vec<Vec<String>>,
+struct Kept {
     /// Which value each path is.
     values_of: Vec<ValueOf>,
     /// Addresses of up to 15 bytes, which all IPv4 ones are: their text is the key itself.
@@ -56,20 +61,9 @@ enum ValueOf {
 }
 
 /// What was found for the rows of a lookup: where their values begin.
-#[derive(Default)]
-pub(super) struct FoundRows {
+struct FoundRows {
     of_record: Vec<u32>,
     of_address: Vec<u32>,
-}
-
-/// Texts, one buffer after the other.
-#[derive(Default)]
-struct KeptTexts {
-    buffers: Vec<Arc<String>>,
-    /// Of all buffers.
-    length: usize,
-    /// What is to become the next buffer.
-    new: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,9 +78,62 @@ enum Found {
     Text(u32, u32),
 }
 
-impl Kept {
+impl Shared {
     /// Nothing yet, for these paths.
     pub(super) fn new(paths: &[Vec<String>]) -> Self {
+        Shared { paths: paths.to_vec(), kept: Mutex::new(Arc::new(RwLock::new(Kept::new(paths)))) }
+    }
+
+    pub(super) fn is_of(&self, paths: &[Vec<String>]) -> bool {
+        self.paths == paths
+    }
+
+    /// Looks up rows' addresses; answers which rows' lead to a record, as bits, and a column a path. Their texts are handed
+    /// to the guest's call; `None` if there is no room for them.
+    pub(super) fn look_up(
+        &self,
+        database: &Database,
+        addresses: &[Option<&[u8]>],
+        kernel_texts: &mut KernelTexts,
+    ) -> Option<(Vec<u8>, Vec<Column>)> {
+        let current = self.current();
+        let (mut rows, missing) = {
+            let kept = current.read().unwrap_or_else(PoisonError::into_inner);
+            kept.find(addresses)
+        };
+        if !missing.is_empty() {
+            let mut kept = current.write().unwrap_or_else(PoisonError::into_inner);
+            for (row, address) in missing {
+                rows.set(row, kept.find_or_look_up(database, &self.paths, address));
+            }
+            kept.ascii.close();
+            kept.other.close();
+        }
+        let kept = current.read().unwrap_or_else(PoisonError::into_inner);
+        let first =
+            [kernel_texts.add(kept.ascii.buffers(), true)?, kernel_texts.add(kept.other.buffers(), false)?];
+        let columns = (0..self.paths.len()).map(|path| kept.column(&rows, path, first)).collect();
+        Some((rows.found(), columns))
+    }
+
+    /// What is kept, with room for more.
+    fn current(&self) -> Arc<RwLock<Kept>> {
+        let mut current = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.read().unwrap_or_else(PoisonError::into_inner).is_full() {
+            *current = Arc::new(RwLock::new(Kept::new(&self.paths)));
+        }
+        current.clone()
+    }
+
+    /// How many addresses are kept.
+    #[cfg(test)]
+    pub(super) fn addresses(&self) -> usize {
+        self.current().read().unwrap().addresses()
+    }
+}
+
+impl Kept {
+    fn new(paths: &[Vec<String>]) -> Self {
         let (mut of_records, mut of_addresses) = (0, 0);
         let mut values_of = Vec::with_capacity(paths.len());
         for path in paths {
@@ -98,87 +145,81 @@ impl Kept {
                 of_records += 1;
             }
         }
-        Kept { paths: paths.to_vec(), values_of, kinds: vec![0; paths.len()], ..Kept::default() }
+        Kept { values_of, kinds: vec![0; paths.len()], ..Kept::default() }
     }
 
-    /// Makes room: what is kept for other paths, or grew too large, is forgotten.
-    pub(super) fn prepare(&mut self, paths: &[Vec<String>]) {
-        if self.paths != paths || self.addresses() > MOST_ADDRESSES || self.records.len() > MOST_RECORDS {
-            *self = Kept::new(paths);
-        }
-    }
-
-    /// How many addresses are kept.
-    pub(super) fn addresses(&self) -> usize {
+    fn addresses(&self) -> usize {
         self.short.len() + self.long.len()
     }
 
-    /// How many buffers their texts are in, of the ASCII ones.
-    #[cfg(test)]
-    pub(super) fn buffers(&self) -> usize {
-        self.ascii.buffers.len()
+    fn is_full(&self) -> bool {
+        self.addresses() > MOST_ADDRESSES || self.records.len() > MOST_RECORDS
     }
 
-    /// Where the values of an address, or of `None`, are; looked up unless they are kept.
-    pub(super) fn find(&mut self, database: &Database, address: Option<&[u8]>, rows: &mut FoundRows) {
-        let known = match address {
-            None => Known { of_record: NOWHERE, of_address: NOWHERE },
-            Some(address) => match short_key(address) {
-                Some(key) => match self.short.get(&key) {
-                    Some(known) => *known,
-                    None => {
-                        let known = self.look_up(database, address);
-                        self.short.insert(key, known);
-                        known
-                    }
-                },
-                None => match self.long.get(address) {
-                    Some(known) => *known,
-                    None => {
-                        let known = self.look_up(database, address);
-                        self.long.insert(address.into(), known);
-                        known
-                    }
-                },
-            },
+    /// Where the values of rows' addresses are, and the rows whose address is not kept.
+    fn find<'t>(&self, addresses: &[Option<&'t [u8]>]) -> (FoundRows, Vec<(usize, &'t [u8])>) {
+        let mut rows = FoundRows::with_capacity(addresses.len());
+        let mut missing = Vec::new();
+        for (row, address) in addresses.iter().enumerate() {
+            let known = address.map_or(Some(Known::NOTHING), |address| self.known(address));
+            if let (None, Some(address)) = (known, address) {
+                missing.push((row, *address));
+            }
+            rows.push(known.unwrap_or(Known::NOTHING));
+        }
+        (rows, missing)
+    }
+
+    fn known(&self, address: &[u8]) -> Option<Known> {
+        match short_key(address) {
+            Some(key) => self.short.get(&key).copied(),
+            None => self.long.get(address).copied(),
+        }
+    }
+
+    /// Another row, or another worker, may have brought the address meanwhile.
+    fn find_or_look_up(&mut self, database: &Database, paths: &[Vec<String>], address: &[u8]) -> Known {
+        if let Some(known) = self.known(address) {
+            return known;
+        }
+        let known = self.look_up(database, paths, address);
+        match short_key(address) {
+            Some(key) => self.short.insert(key, known),
+            None => self.long.insert(address.into(), known),
         };
-        rows.of_record.push(known.of_record);
-        rows.of_address.push(known.of_address);
+        known
     }
 
-    /// Hands the texts to a guest's call, and answers where the ASCII ones and the others begin, if there is room.
-    pub(super) fn hand_over(&mut self, kernel_texts: &mut KernelTexts) -> Option<[u32; 2]> {
-        self.ascii.keep();
-        self.other.keep();
-        Some([kernel_texts.add(&self.ascii.buffers, true)?, kernel_texts.add(&self.other.buffers, false)?])
-    }
-
-    /// Looks up an address that was not seen lately.
-    fn look_up(&mut self, database: &Database, address: &[u8]) -> Known {
-        let nowhere = Known { of_record: NOWHERE, of_address: NOWHERE };
+    fn look_up(&mut self, database: &Database, paths: &[Vec<String>], address: &[u8]) -> Known {
         let Some(address) = std::str::from_utf8(address).ok().and_then(address_text::parse) else {
-            return nowhere;
+            return Known::NOTHING;
         };
-        let Ok(result) = database.reader.lookup(address.ip) else { return nowhere };
-        let Some(place) = result.offset() else { return nowhere };
+        let Ok(result) = database.reader.lookup(address.ip) else { return Known::NOTHING };
+        let Some(place) = result.offset() else { return Known::NOTHING };
         let of_record = match self.records.get(&place) {
             Some(first) => *first,
             None => {
                 let first = u32::try_from(self.values_of_records.len()).unwrap_or(NOWHERE);
-                self.read(&result, address, |of| matches!(of, ValueOf::Record(_)));
+                self.read(&result, address, paths, |of| matches!(of, ValueOf::Record(_)));
                 self.records.insert(place, first);
                 first
             }
         };
         let of_address = u32::try_from(self.values_of_addresses.len()).unwrap_or(NOWHERE);
-        self.read(&result, address, |of| matches!(of, ValueOf::Address(_)));
+        self.read(&result, address, paths, |of| matches!(of, ValueOf::Address(_)));
         Known { of_record, of_address }
     }
 
     /// Reads the values of the paths that are `wanted`.
-    fn read(&mut self, record: &Record<'_>, address: Address, wanted: fn(ValueOf) -> bool) {
+    fn read(
+        &mut self,
+        record: &Record<'_>,
+        address: Address,
+        paths: &[Vec<String>],
+        wanted: fn(ValueOf) -> bool,
+    ) {
         let mut text = String::new();
-        for ((path, kinds), of) in self.paths.iter().zip(&mut self.kinds).zip(&self.values_of) {
+        for ((path, kinds), of) in paths.iter().zip(&mut self.kinds).zip(&self.values_of) {
             if !wanted(*of) {
                 continue;
             }
@@ -187,8 +228,8 @@ impl Kept {
                 Some(Scalar::Boolean(value)) => Found::Boolean(value),
                 Some(Scalar::Integer(value)) => Found::Integer(value),
                 Some(Scalar::Float(value)) => Found::Float(value),
-                Some(Scalar::Text) if text.is_ascii() => self.ascii.add(&text, Found::Ascii),
-                Some(Scalar::Text) => self.other.add(&text, Found::Text),
+                Some(Scalar::Text) if text.is_ascii() => Found::at(self.ascii.add(&text), Found::Ascii),
+                Some(Scalar::Text) => Found::at(self.other.add(&text), Found::Text),
                 Some(Scalar::Other) | None => Found::Absent,
             };
             *kinds |= found.kind();
@@ -200,7 +241,7 @@ impl Kept {
     }
 
     /// One path's values for the rows. Places in ASCII and other texts begin at `first`.
-    pub(super) fn column(&self, rows: &FoundRows, path: usize, first: [u32; 2]) -> Column {
+    fn column(&self, rows: &FoundRows, path: usize, first: [u32; 2]) -> Column {
         let (values, starts) = match self.values_of.get(path) {
             Some(ValueOf::Record(number)) => (self.values_of_records.get(*number..), &rows.of_record),
             Some(ValueOf::Address(number)) => (self.values_of_addresses.get(*number..), &rows.of_address),
@@ -265,14 +306,30 @@ impl Kept {
     }
 }
 
+impl Known {
+    const NOTHING: Known = Known { of_record: NOWHERE, of_address: NOWHERE };
+}
+
 impl FoundRows {
-    /// Room for so many rows.
-    pub(super) fn with_capacity(rows: usize) -> Self {
+    fn with_capacity(rows: usize) -> Self {
         FoundRows { of_record: Vec::with_capacity(rows), of_address: Vec::with_capacity(rows) }
     }
 
+    fn push(&mut self, known: Known) {
+        self.of_record.push(known.of_record);
+        self.of_address.push(known.of_address);
+    }
+
+    fn set(&mut self, row: usize, known: Known) {
+        if let (Some(of_record), Some(of_address)) =
+            (self.of_record.get_mut(row), self.of_address.get_mut(row))
+        {
+            (*of_record, *of_address) = (known.of_record, known.of_address);
+        }
+    }
+
     /// The rows whose address leads to a record, as bits.
-    pub(super) fn found(&self) -> Vec<u8> {
+    fn found(&self) -> Vec<u8> {
         let mut found = vec![0_u8; self.of_record.len().div_ceil(8)];
         for (row, start) in self.of_record.iter().enumerate() {
             found[row / 8] |= u8::from(*start != NOWHERE) << (row % 8);
@@ -298,6 +355,10 @@ const FLOAT: u8 = 4;
 const BOOLEAN: u8 = 8;
 
 impl Found {
+    fn at(place: Option<(u32, u32)>, found: fn(u32, u32) -> Found) -> Found {
+        place.map_or(Found::Absent, |(start, length)| found(start, length))
+    }
+
     fn kind(self) -> u8 {
         match self {
             Found::Absent => 0,
@@ -315,36 +376,6 @@ impl Found {
             Found::Ascii(start, length) => Some((KERNEL_PLACE | (first[0] + start), *length)),
             Found::Text(start, length) => Some((KERNEL_PLACE | (first[1] + start), *length)),
             _ => None,
-        }
-    }
-}
-
-impl KeptTexts {
-    /// Appends a text to what will be the next buffer.
-    fn add(&mut self, text: &str, found: fn(u32, u32) -> Found) -> Found {
-        let place = (u32::try_from(self.length + self.new.len()), u32::try_from(text.len()));
-        match place {
-            (Ok(start), Ok(length)) if start < KERNEL_PLACE => {
-                self.new.push_str(text);
-                found(start, length)
-            }
-            _ => Found::Absent,
-        }
-    }
-
-    /// Makes a buffer of what was appended, or one of all when there are many.
-    fn keep(&mut self) {
-        if self.new.is_empty() {
-            return;
-        }
-        self.length += self.new.len();
-        self.buffers.push(Arc::new(std::mem::take(&mut self.new)));
-        if self.buffers.len() > MOST_BUFFERS {
-            let mut all = String::with_capacity(self.length);
-            for text in &self.buffers {
-                all.push_str(text);
-            }
-            self.buffers = vec![Arc::new(all)];
         }
     }
 }

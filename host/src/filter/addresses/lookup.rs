@@ -9,7 +9,7 @@ use super::super::host_functions::LookupAnswer;
 use super::super::interface::{NO_VALUE, Texts};
 use super::address_text;
 use super::database::{Database, Databases, Version};
-use super::kept::{FoundRows, Kept};
+use super::kept::Shared;
 use super::kernel_texts::KernelTexts;
 
 /// The most values that one lookup gives: rows times paths.
@@ -21,12 +21,13 @@ const MOST_PATHS: usize = 64;
 /// How often a file is looked at whether it was replaced.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
-/// A database that a guest has opened, with what was found in it lately.
+/// A database that a guest has opened.
 pub(in super::super) struct OpenDatabase {
     databases: Arc<Databases>,
     database: Arc<Database>,
     looked: Instant,
-    kept: Kept,
+    /// What was found in it for the paths that were asked for last.
+    kept: Option<Arc<Shared>>,
 }
 
 impl OpenDatabase {
@@ -37,12 +38,7 @@ impl OpenDatabase {
         name: &str,
     ) -> anyhow::Result<Self> {
         let database = databases.open(environment, name)?;
-        Ok(OpenDatabase {
-            databases: databases.clone(),
-            database,
-            looked: Instant::now(),
-            kept: Kept::default(),
-        })
+        Ok(OpenDatabase { databases: databases.clone(), database, looked: Instant::now(), kept: None })
     }
 
     /// The type text inside the file.
@@ -68,31 +64,27 @@ impl OpenDatabase {
         if rows.saturating_mul(paths.len().max(1)) > MOST_VALUES {
             wasmtime::bail!("{rows} rows with {} paths are too many for one lookup", paths.len());
         }
-        self.look_again();
-        self.kept.prepare(paths);
-        let rows = self.find(addresses, text)?;
-        let Some(first) = self.kept.hand_over(kernel_texts) else {
-            wasmtime::bail!("the texts of this batch's lookups are too long");
-        };
-        let columns = (0..paths.len()).map(|path| self.kept.column(&rows, path, first)).collect();
-        Ok((rows.found(), columns))
-    }
-
-    fn find(&mut self, addresses: &Texts, text: &[u8]) -> wasmtime::Result<FoundRows> {
-        let mut rows = FoundRows::with_capacity(addresses.starts.len());
+        let mut row_addresses = Vec::with_capacity(rows);
         for (start, length) in addresses.starts.iter().zip(&addresses.lens) {
             if *length == NO_VALUE {
-                self.kept.find(&self.database, None, &mut rows);
+                row_addresses.push(None);
                 continue;
             }
             let (start, length) = (*start as usize, *length as usize);
             let Some(address) = start.checked_add(length).and_then(|end| text.get(start..end)) else {
                 wasmtime::bail!("an address lies outside of the text");
             };
-            let address = (length <= address_text::LONGEST).then_some(address);
-            self.kept.find(&self.database, address, &mut rows);
+            row_addresses.push((length <= address_text::LONGEST).then_some(address));
         }
-        Ok(rows)
+        self.look_again();
+        let kept = match &self.kept {
+            Some(kept) if kept.is_of(paths) => kept,
+            _ => self.kept.insert(self.database.kept(paths)),
+        };
+        let Some(answer) = kept.look_up(&self.database, &row_addresses, kernel_texts) else {
+            wasmtime::bail!("the texts of this batch's lookups are too long");
+        };
+        Ok(answer)
     }
 
     /// Takes up a new version of the file. One that cannot be read is said, and the old one stays.
@@ -110,7 +102,7 @@ impl OpenDatabase {
             Ok(database) => {
                 tracing::info!(database = %path.display(), "the address database was replaced");
                 self.database = database;
-                self.kept = Kept::default();
+                self.kept = None;
             }
             Err(error) => {
                 tracing::warn!(error = format!("{error:#}"), "the new address database is not used");

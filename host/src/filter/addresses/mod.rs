@@ -4,6 +4,7 @@
 mod address_text;
 mod database;
 mod kept;
+mod kept_texts;
 mod kernel_texts;
 mod lookup;
 mod record;
