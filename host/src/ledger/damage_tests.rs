@@ -167,3 +167,26 @@ fn torn_pages_and_foreign_files() {
     ];
     assert!(written.check(torn.chain(foreign)).aside >= 3);
 }
+
+/// A file as redb leaves it when its process is ended before the end of its making, and nothing that says that there ever were
+/// commits.
+#[test]
+fn a_making_that_was_cut_off() {
+    let check = |bytes: &[u8], mark: Option<&[u8]>, is_aside: bool| {
+        let folder = folder();
+        fs::write(folder.path().join("ledger.redb"), bytes).unwrap();
+        if let Some(mark) = mark {
+            fs::write(folder.path().join("ledger.lock"), mark).unwrap();
+        }
+        let ledger = Ledger::open(folder.path()).unwrap();
+        assert_eq!(content(&ledger), []);
+        let mut names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.any(|name| name.to_string_lossy().contains(".damaged-")), is_aside);
+    };
+    let unfinished = [0; 8192];
+    check(&unfinished, None, false);
+    check(&unfinished, Some(b""), false);
+    check(&unfinished, Some(&write(false).mark), true);
+    check(b"somebody's own file", None, true);
+    check(&[0; 8], None, true);
+}

@@ -2,6 +2,7 @@
 //! or written by a newer Weir. What is in it is left to `store`.
 
 use std::fs::{self, OpenOptions};
+use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -144,6 +145,13 @@ fn set_version(database: &Database, version: u64) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(ABOUT)?.insert(FILE_VERSION, version)?;
     Ok(transaction.commit()?)
+}
+
+/// Whether a process was ended while it made the file: redb writes the file's first bytes last.
+pub(super) fn is_unfinished(path: &Path) -> bool {
+    let mut beginning = [1; 9];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut beginning));
+    read.is_ok() && beginning == [0; 9]
 }
 
 pub(super) fn set_aside(path: &Path) -> Result<PathBuf> {

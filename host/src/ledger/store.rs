@@ -21,7 +21,8 @@ use redb::{
 
 use super::mark::{Mark, MarkFile};
 use super::opening::{
-    ABOUT, CACHE_BYTES, COMMITS, FILE_VERSION, Refusal, VERSION, lock, open_database, read_about, set_aside,
+    ABOUT, CACHE_BYTES, COMMITS, FILE_VERSION, Refusal, VERSION, is_unfinished, lock, open_database,
+    read_about, set_aside,
 };
 use super::{DiskRefuses, Position};
 
@@ -125,6 +126,12 @@ impl Store {
         let mut is_new = false;
         let database = match open_database(&path) {
             Ok(database) => database,
+            // Nobody has had a ledger here: there is nothing to be missed.
+            Err(Refusal::Damaged(_)) if known.is_none() && is_unfinished(&path) => {
+                tracing::info!(ledger = %path.display(), "the making of the ledger was cut off; it is made anew");
+                fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+                open_database(&path).map_err(|refusal| refusal.describe(&path, state_dir))?
+            }
             Err(Refusal::Damaged(reason)) => {
                 let aside = set_aside(&path)?;
                 tracing::warn!(
