@@ -2,7 +2,7 @@
 //! (which columns nest in which, their keys as JSON) is made once a batch. Where documents go is left to the outputs.
 
 use super::batch::{Batch, Cell};
-use super::json_values::{Values, write_text};
+use super::json_values::{Values, put, put_first, write_text};
 use super::names::FieldId;
 use weir_filter::Value;
 
@@ -13,7 +13,12 @@ pub struct Documents<'b> {
     columns: Vec<&'b [Cell]>,
     block: Block,
     values: Values<'b>,
+    /// Where a document is written (see `json_values`).
+    page: Vec<u8>,
 }
+
+/// The bytes of the first page; documents of some tens of fields fit.
+const FIRST_PAGE: usize = 4096;
 
 /// The cells of some rows that follow each other, row by row. A row's cells lie in as many places of the memory as it has
 /// columns, more than a processor foresees: read one by one they took half the time of writing documents.
@@ -72,19 +77,27 @@ impl<'b> Documents<'b> {
                 columns.push(cells);
             }
         }
-        Documents { batch, members, columns, block: Block::default(), values: Values::of(batch) }
+        Documents {
+            batch,
+            members,
+            columns,
+            block: Block::default(),
+            values: Values::of(batch),
+            page: Vec::new(),
+        }
     }
 
     /// Writes a row's document, a JSON object without any line feed, at the end of `out`.
     pub fn write(&mut self, row: usize, out: &mut Vec<u8>) {
-        let start = out.len();
-        write_members(&self.members, self.block.row(&self.columns, row), out, &mut self.values);
-        // Every member brings a comma before it; the first one's is where the brace belongs.
-        match out.get_mut(start) {
-            Some(first) => *first = b'{',
-            None => out.push(b'{'),
-        }
-        out.push(b'}');
+        let Documents { members, columns, block, values, page, .. } = self;
+        let cells = block.row(columns, row);
+        let end = loop {
+            match put_map(members, cells, page, 0, values) {
+                Some(end) => break end,
+                None => page.resize(FIRST_PAGE.max(2 * page.len()), 0),
+            }
+        };
+        out.extend_from_slice(page.get(..end).unwrap_or_default());
     }
 
     /// A row's document as text.
@@ -171,38 +184,44 @@ impl Block {
 
 impl Member<'_> {
     #[inline]
-    fn write_key(&self, out: &mut Vec<u8>) {
-        if self.json.len() <= SHORT_KEY {
-            let end = out.len() + self.json.len();
-            out.extend_from_slice(&self.short);
-            out.truncate(end);
-        } else {
-            out.extend_from_slice(&self.json);
+    fn put_key(&self, page: &mut [u8], at: usize) -> Option<usize> {
+        match self.json.len() {
+            length @ ..=SHORT_KEY => put_first(&self.short, length, page, at),
+            _ => put(&self.json, page, at),
         }
     }
 }
 
-/// `cells` are a row's, by the number of the column.
-fn write_members(members: &[Member<'_>], cells: &[Cell], out: &mut Vec<u8>, values: &mut Values<'_>) {
+/// Puts a map with at least its braces. `cells` are a row's, by the number of the column.
+fn put_map(
+    members: &[Member<'_>],
+    cells: &[Cell],
+    page: &mut [u8],
+    start: usize,
+    values: &mut Values<'_>,
+) -> Option<usize> {
+    let mut at = start;
     for member in members {
         let cell = member.column.and_then(|column| cells.get(column)).copied().unwrap_or_default();
         if !cell.is_absent() {
-            member.write_key(out);
-            values.write(cell, out);
+            at = member.put_key(page, at)?;
+            at = values.put(cell, page, at)?;
         } else if !member.below.is_empty() {
-            let before = out.len();
-            member.write_key(out);
-            let start = out.len();
-            write_members(&member.below, cells, out, values);
-            if let Some(first) = out.get_mut(start) {
-                *first = b'{';
-                out.push(b'}');
-            } else {
-                out.truncate(before);
+            let map = member.put_key(page, at)?;
+            let end = put_map(&member.below, cells, page, map, values)?;
+            // One without members is left out.
+            if end > map + EMPTY_MAP {
+                at = end;
             }
         }
     }
+    // Every member brings a comma before it; the first one's is where the brace belongs.
+    *page.get_mut(start)? = b'{';
+    put(b"}", page, at.max(start + 1))
 }
+
+/// The length of `{}`.
+const EMPTY_MAP: usize = 2;
 
 #[cfg(test)]
 mod tests {
@@ -267,6 +286,23 @@ mod tests {
         assert_eq!(documents.text(1), r#"{"a":{"b":2}}"#);
         assert_eq!(documents.text(2), "{}");
         assert_eq!(Documents::with_metadata(&batch).text(2), r#"{"@metadata":{"x":"secret"}}"#);
+    }
+
+    #[test]
+    fn a_document_of_any_length_is_written() {
+        for length in (0..300).chain([4_000, 4_070, 4_096, 5_000, 100_000]) {
+            let text = "ä\"".repeat(length);
+            let mut batch = Batch::new(Arc::default(), 2);
+            set(&mut batch, 1, &["k", "l"], Value::Text(&text));
+            set(&mut batch, 1, &["m"], Value::Integer(1));
+            let mut documents = Documents::new(&batch);
+            assert_eq!(documents.text(0), "{}");
+            let expected = serde_json::json!({"k": {"l": text}, "m": 1}).to_string();
+            assert!(documents.text(1) == expected, "of {length} letters");
+            let mut out = b"before ".to_vec();
+            documents.write(1, &mut out);
+            assert!(out == format!("before {expected}").as_bytes(), "of {length} letters");
+        }
     }
 
     #[test]

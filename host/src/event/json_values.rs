@@ -1,4 +1,8 @@
 //! Values as JSON text: what a cell of each kind looks like in a document. Where members and maps go is left to `document`.
+//!
+//! A document is written onto a *page*: bytes that are there already, of which it uses the first. Each piece is put at a
+//! place and answers where the next one begins, or `None` if it does not fit; then the document is begun again on a larger
+//! page. A document has a hundred pieces, and telling a `Vec` of each one took half of the time of writing them.
 
 use std::io::Write;
 
@@ -21,31 +25,51 @@ impl<'b> Values<'b> {
         Values { texts, days: DayText::default(), floats: FloatTexts::default() }
     }
 
-    /// Writes a cell's value; an absent one is null.
+    /// Puts a cell's value; an absent one is null.
     #[inline]
-    pub(super) fn write(&mut self, cell: Cell, out: &mut Vec<u8>) {
+    pub(super) fn put(&mut self, cell: Cell, page: &mut [u8], at: usize) -> Option<usize> {
         match cell.kind() {
             Kind::Text => {
                 let (buffer, start, length) = cell.place();
                 let text = self.texts.get(buffer as usize).copied().unwrap_or_default();
-                write_part(text, start as usize, length as usize, out);
+                put_part(text, start as usize, length as usize, page, at)
             }
             Kind::Timestamp => {
-                out.push(b'"');
-                self.days.write(cell.number(), out);
-                out.push(b'"');
+                let at = put(b"\"", page, at)?;
+                let at = put(self.days.text(cell.number()).as_bytes(), page, at)?;
+                put(b"\"", page, at)
             }
-            Kind::Integer => write_integer(cell.number(), out),
-            Kind::Float => self.floats.write(f64::from_bits(cell.number().cast_unsigned()), out),
-            Kind::Boolean => out.extend_from_slice(if cell.number() == 0 { b"false" } else { b"true" }),
+            Kind::Integer => put(Digits::of(cell.number()).as_bytes(), page, at),
+            Kind::Float => self.floats.put(f64::from_bits(cell.number().cast_unsigned()), page, at),
+            Kind::Boolean => put(if cell.number() == 0 { b"false" } else { b"true" }, page, at),
             Kind::Json => {
                 let (buffer, start, length) = cell.place();
                 let text = self.texts.get(buffer as usize).copied().unwrap_or_default();
-                write_json(part(text, start as usize, length as usize), out);
+                put_json(part(text, start as usize, length as usize), page, at)
             }
-            Kind::Null | Kind::Absent => out.extend_from_slice(b"null"),
+            Kind::Null | Kind::Absent => put(b"null", page, at),
         }
     }
+}
+
+/// Puts bytes as they are.
+#[inline]
+pub(super) fn put(bytes: &[u8], page: &mut [u8], at: usize) -> Option<usize> {
+    let end = at + bytes.len();
+    page.get_mut(at..end)?.copy_from_slice(bytes);
+    Some(end)
+}
+
+/// Puts the first `length` of `N` bytes: a copy of a known length is a few instructions. The others may follow on the page.
+#[inline]
+pub(super) fn put_first<const N: usize>(
+    bytes: &[u8; N],
+    length: usize,
+    page: &mut [u8],
+    at: usize,
+) -> Option<usize> {
+    *page.get_mut(at..)?.first_chunk_mut::<N>()? = *bytes;
+    Some(at + length)
 }
 
 /// A place in a text, as `Batch::text_of` reads it.
@@ -57,10 +81,10 @@ fn part(text: &str, start: usize, length: usize) -> &str {
 /// How many bytes of a short text are looked at and copied at once, whatever its length.
 const WINDOW: usize = 32;
 
-/// Writes a part of a text as a JSON string. Most are short and have text after them: such a one is looked at and copied
-/// with what follows, and what is too much is cut off again. No branch depends on the length, which no processor foresees.
+/// Puts a part of a text as a JSON string. Most are short and have text after them: such a one is looked at and copied
+/// with what follows, which the next piece covers. No branch depends on the length, which no processor foresees.
 #[inline]
-fn write_part(text: &str, start: usize, length: usize, out: &mut Vec<u8>) {
+fn put_part(text: &str, start: usize, length: usize, page: &mut [u8], at: usize) -> Option<usize> {
     let window = text.as_bytes().get(start..).and_then(|rest| rest.first_chunk::<WINDOW>());
     match window {
         Some(window)
@@ -69,13 +93,13 @@ fn write_part(text: &str, start: usize, length: usize, out: &mut Vec<u8>) {
                 && text.is_char_boundary(start + length)
                 && !window_needs_escape(window, length) =>
         {
-            out.push(b'"');
-            let end = out.len() + length;
-            out.extend_from_slice(window);
-            out.truncate(end);
-            out.push(b'"');
+            let room = page.get_mut(at..)?.first_chunk_mut::<{ WINDOW + 2 }>()?;
+            room[0] = b'"';
+            room[1..=WINDOW].copy_from_slice(window);
+            room[length + 1] = b'"';
+            Some(at + length + 2)
         }
-        _ => write_text(part(text, start, length), out),
+        _ => put_text(part(text, start, length), page, at),
     }
 }
 
@@ -89,42 +113,64 @@ fn window_needs_escape(window: &[u8; WINDOW], length: usize) -> bool {
     any
 }
 
+/// Puts a text as a JSON string.
+fn put_text(text: &str, page: &mut [u8], at: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let at = put(b"\"", page, at)?;
+    let at = if text_needs_escape(bytes) {
+        let mut escaped = Vec::with_capacity(bytes.len() + 16);
+        write_escaped(bytes, &mut escaped);
+        put(&escaped, page, at)?
+    } else {
+        put(bytes, page, at)?
+    };
+    put(b"\"", page, at)
+}
+
 /// JSON goes out as it is; a line feed, which JSON has only between its tokens, would tear a document that must be one line.
-fn write_json(text: &str, out: &mut Vec<u8>) {
-    let start = out.len();
-    out.extend_from_slice(if text.is_empty() { b"null" } else { text.as_bytes() });
+fn put_json(text: &str, page: &mut [u8], at: usize) -> Option<usize> {
+    let end = put(if text.is_empty() { b"null" } else { text.as_bytes() }, page, at)?;
     if memchr2(b'\n', b'\r', text.as_bytes()).is_some() {
-        for byte in &mut out[start..] {
+        for byte in page.get_mut(at..end)? {
             if matches!(byte, b'\n' | b'\r') {
                 *byte = b' ';
             }
         }
     }
+    Some(end)
 }
 
-fn write_integer(value: i64, out: &mut Vec<u8>) {
-    let mut digits = [0_u8; 20];
-    let mut start = digits.len();
-    let mut rest = value.unsigned_abs();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
+/// A number's text, at the end of the bytes.
+struct Digits {
+    bytes: [u8; 20],
+    start: usize,
+}
+
+impl Digits {
+    fn of(value: i64) -> Self {
+        let mut digits = Digits { bytes: [0; 20], start: 20 };
+        let mut rest = value.unsigned_abs();
+        loop {
+            digits.push_before(b'0' + (rest % 10) as u8);
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
         }
+        if value < 0 {
+            digits.push_before(b'-');
+        }
+        digits
     }
-    if value < 0 {
-        out.push(b'-');
-    }
-    out.extend_from_slice(&digits[start..]);
-}
 
-/// The shortest text that reads back as the same float, never that of an integer; null for what JSON has no text for.
-fn write_float(value: f64, out: &mut Vec<u8>) {
-    // serde_json's text has these properties; writing to memory does not fail.
-    if serde_json::to_writer(&mut *out, &value).is_err() {
-        out.extend_from_slice(b"null");
+    /// 64 bits have at most 19 digits and a sign.
+    fn push_before(&mut self, byte: u8) {
+        self.start = self.start.saturating_sub(1);
+        self.bytes[self.start] = byte;
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[self.start..]
     }
 }
 
@@ -149,27 +195,33 @@ const LONGEST_FLOAT: usize = 24;
 const FLOAT_SLOTS: usize = 256;
 
 impl FloatTexts {
-    fn write(&mut self, value: f64, out: &mut Vec<u8>) {
+    fn put(&mut self, value: f64, page: &mut [u8], at: usize) -> Option<usize> {
         if self.slots.is_empty() {
             self.slots.resize(FLOAT_SLOTS, FloatText::default());
         }
         let bits = value.to_bits();
         // The high bits of a product depend on all bits.
         let slot = (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize;
-        let Some(kept) = self.slots.get_mut(slot) else { return write_float(value, out) };
+        let kept = self.slots.get_mut(slot)?;
         if kept.length == 0 || kept.bits != bits {
-            let start = out.len();
-            write_float(value, out);
-            let written = out.get(start..).unwrap_or_default();
-            if let Some(text) = kept.text.get_mut(..written.len()) {
-                text.copy_from_slice(written);
-                (kept.bits, kept.length) = (bits, written.len() as u8);
-            }
-            return;
+            *kept = FloatText::of(value);
         }
-        let end = out.len() + usize::from(kept.length);
-        out.extend_from_slice(&kept.text);
-        out.truncate(end);
+        put_first(&kept.text, usize::from(kept.length), page, at)
+    }
+}
+
+impl FloatText {
+    /// The shortest text that reads back as the same float, never that of an integer; null for what JSON has no text for.
+    fn of(value: f64) -> Self {
+        let mut text = [0; LONGEST_FLOAT];
+        let mut rest = &mut text[..];
+        // serde_json's text has these properties, and fits.
+        let written = serde_json::to_writer(&mut rest, &value).map(|()| LONGEST_FLOAT - rest.len());
+        let length = written.unwrap_or_else(|_| {
+            text[..4].copy_from_slice(b"null");
+            4
+        }) as u8;
+        FloatText { bits: value.to_bits(), length, text }
     }
 }
 
@@ -195,40 +247,30 @@ fn word_needs_escape(word: u64) -> bool {
     is_control | is_zero(word ^ (ONES * u64::from(b'"'))) | is_zero(word ^ (ONES * u64::from(b'\\'))) != 0
 }
 
-/// Writes text as a JSON string. Most has nothing to escape: it is looked at and copied at once, in pieces whose length
-/// the compiler knows; the last piece may overlap the one before it.
+/// Whether any byte needs to be escaped: in pieces whose length the compiler knows, of which the last may overlap the one
+/// before it.
+#[inline]
+fn text_needs_escape(bytes: &[u8]) -> bool {
+    if let Some(last) = bytes.last_chunk::<16>() {
+        let (chunks, _) = bytes.as_chunks::<16>();
+        chunks.iter().fold(any_needs_escape(last), |any, chunk| any | any_needs_escape(chunk))
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        word_needs_escape(u64::from_le_bytes(*first)) || word_needs_escape(u64::from_le_bytes(*last))
+    } else {
+        bytes.iter().fold(false, |any, byte| any | needs_escape(*byte))
+    }
+}
+
+/// Writes text as a JSON string.
 #[inline]
 pub fn write_text(text: &str, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
-    out.reserve(bytes.len() + 16);
+    out.reserve(bytes.len() + 2);
     out.push(b'"');
-    let start = out.len();
-    let mut any = false;
-    if let Some(last) = bytes.last_chunk::<16>() {
-        let (chunks, tail) = bytes.as_chunks::<16>();
-        for chunk in chunks {
-            any |= any_needs_escape(chunk);
-            out.extend_from_slice(chunk);
-        }
-        if !tail.is_empty() {
-            any |= any_needs_escape(last);
-            out.truncate(start + bytes.len() - 16);
-            out.extend_from_slice(last);
-        }
-    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
-        any = word_needs_escape(u64::from_le_bytes(*first)) || word_needs_escape(u64::from_le_bytes(*last));
-        out.extend_from_slice(first);
-        out.truncate(start + bytes.len() - 8);
-        out.extend_from_slice(last);
-    } else {
-        for byte in bytes {
-            any |= needs_escape(*byte);
-            out.push(*byte);
-        }
-    }
-    if any {
-        out.truncate(start);
+    if text_needs_escape(bytes) {
         write_escaped(bytes, out);
+    } else {
+        out.extend_from_slice(bytes);
     }
     out.push(b'"');
 }
@@ -261,47 +303,70 @@ const NANOSECONDS_PER_DAY: i64 = 86_400_000_000_000;
 
 /// Writes a timestamp, nanoseconds since 1970, in Logstash's text form.
 pub fn write_timestamp(nanoseconds: i64, out: &mut Vec<u8>) {
-    DayText::default().write(nanoseconds, out);
+    out.extend_from_slice(DayText::default().text(nanoseconds).as_bytes());
 }
 
-/// Writes timestamps in Logstash's text form (UTC, `Z`, and 3, 6 or 9 decimals: the fewest that keep the value). The text
-/// of the day last written is kept: most events of a batch are of one day.
+/// Timestamps in Logstash's text form (UTC, `Z`, and 3, 6 or 9 decimals: the fewest that keep the value). The text of the
+/// day last written is kept: most events of a batch are of one day.
 #[derive(Default)]
 struct DayText {
     day: i64,
     text: Vec<u8>,
 }
 
+/// A timestamp's text.
+struct TimeText {
+    bytes: [u8; LONGEST_TIME],
+    length: usize,
+}
+
+/// `1677-09-21T00:12:43.145224192Z`: 64 bits of nanoseconds reach no year with more digits.
+const LONGEST_TIME: usize = 32;
+
+impl TimeText {
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    #[inline]
+    fn push(&mut self, bytes: &[u8]) {
+        if let Some(room) = self.bytes.get_mut(self.length..self.length + bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.length += bytes.len();
+        }
+    }
+}
+
 impl DayText {
-    fn write(&mut self, nanoseconds: i64, out: &mut Vec<u8>) {
+    fn text(&mut self, nanoseconds: i64) -> TimeText {
         let day = nanoseconds.div_euclid(NANOSECONDS_PER_DAY);
         if self.text.is_empty() || self.day != day {
             self.text.clear();
             write_day(day, &mut self.text);
             self.day = day;
         }
-        out.extend_from_slice(&self.text);
+        let mut time = TimeText { bytes: [0; LONGEST_TIME], length: 0 };
+        time.push(&self.text);
         let in_day = nanoseconds.rem_euclid(NANOSECONDS_PER_DAY).cast_unsigned();
         let (seconds, fraction) = ((in_day / 1_000_000_000) as u32, (in_day % 1_000_000_000) as u32);
         let two = |number: u32| [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
         let [h1, h2] = two(seconds / 3600);
         let [m1, m2] = two(seconds / 60 % 60);
         let [s1, s2] = two(seconds % 60);
-        let mut text = [h1, h2, b':', m1, m2, b':', s1, s2, b'.', 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        let mut rest = fraction;
-        for digit in text[9..].iter_mut().rev() {
+        time.push(&[h1, h2, b':', m1, m2, b':', s1, s2, b'.']);
+        let (mut rest, decimals) = match fraction {
+            whole if whole.is_multiple_of(1_000_000) => (whole / 1_000_000, 3),
+            whole if whole.is_multiple_of(1000) => (whole / 1000, 6),
+            whole => (whole, 9),
+        };
+        let mut digits = [0; 9];
+        for digit in digits[..decimals].iter_mut().rev() {
             *digit = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
-        let decimals = if fraction.is_multiple_of(1_000_000) {
-            3
-        } else if fraction.is_multiple_of(1000) {
-            6
-        } else {
-            9
-        };
-        out.extend_from_slice(&text[..9 + decimals]);
-        out.push(b'Z');
+        time.push(&digits[..decimals]);
+        time.push(b"Z");
+        time
     }
 }
 
@@ -345,9 +410,14 @@ mod tests {
                 let mut out = Vec::new();
                 write_text(&text, &mut out);
                 for after in ["", "y", &"\"".repeat(40)] {
-                    let mut part = Vec::new();
-                    write_part(&format!("ab{text}{after}"), 2, text.len(), &mut part);
-                    assert_eq!(part, out, "{text:?} before {after:?}");
+                    let whole = format!("ab{text}{after}");
+                    let mut page = vec![b'-'; out.len() + WINDOW + 3];
+                    let end = put_part(&whole, 2, text.len(), &mut page, 1);
+                    assert_eq!(end, Some(1 + out.len()), "{text:?} before {after:?}");
+                    assert_eq!(page[1..=out.len()], out, "{text:?} before {after:?}");
+                    for room in 0..=out.len() {
+                        assert_eq!(put_part(&whole, 2, text.len(), &mut page[..room], 1), None);
+                    }
                 }
                 let read: String = serde_json::from_slice(&out).expect("it is JSON");
                 assert_eq!(read, text);
@@ -359,8 +429,7 @@ mod tests {
     #[test]
     fn timestamps_are_those_of_chrono() {
         let check = |nanoseconds: i64, days: &mut DayText| {
-            let mut out = Vec::new();
-            days.write(nanoseconds, &mut out);
+            let out = days.text(nanoseconds).as_bytes().to_vec();
             let time = chrono::DateTime::from_timestamp_nanos(nanoseconds);
             let decimals = match nanoseconds.rem_euclid(1_000_000_000) {
                 n if n % 1_000_000 == 0 => chrono::SecondsFormat::Millis,
@@ -387,13 +456,12 @@ mod tests {
         for _ in 0..20_000 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let value = f64::from_bits(state);
-            let mut out = Vec::new();
-            write_float(value, &mut out);
-            let mut kept = Vec::new();
-            floats.write(value, &mut kept);
-            floats.write(value, &mut kept);
-            assert_eq!(kept, [out.clone(), out.clone()].concat());
-            let text = String::from_utf8(out).expect("it is ASCII");
+            let mut page = [0; 2 * LONGEST_FLOAT];
+            let first = floats.put(value, &mut page, 0).expect("there is room");
+            let second = floats.put(value, &mut page, first).expect("there is room");
+            assert_eq!(page[..first], page[first..second], "{value}");
+            assert_eq!(floats.put(value, &mut page, LONGEST_FLOAT + 1), None);
+            let text = String::from_utf8(page[..first].to_vec()).expect("it is ASCII");
             if value.is_finite() {
                 assert_eq!(text.parse::<f64>().map(f64::to_bits), Ok(value.to_bits()), "{text}");
                 assert!(text.contains(['.', 'e', 'E']), "{text} reads as an integer");
