@@ -3,6 +3,7 @@
 //! share it: what one worker found the others need not look up.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::address_text::{self, Address};
@@ -112,8 +113,7 @@ impl Shared {
         let kept = current.read().unwrap_or_else(PoisonError::into_inner);
         let first =
             [kernel_texts.add(kept.ascii.buffers(), true)?, kernel_texts.add(kept.other.buffers(), false)?];
-        let columns = (0..self.paths.len()).map(|path| kept.column(&rows, path, first)).collect();
-        Some((rows.found(), columns))
+        Some((rows.found(), kept.columns(&rows, first)))
     }
 
     /// What is kept, with room for more.
@@ -240,56 +240,64 @@ impl Kept {
         }
     }
 
-    /// One path's values for the rows. Places in ASCII and other texts begin at `first`.
-    fn column(&self, rows: &FoundRows, path: usize, first: [u32; 2]) -> Column {
-        let (values, starts) = match self.values_of.get(path) {
-            Some(ValueOf::Record(number)) => (self.values_of_records.get(*number..), &rows.of_record),
-            Some(ValueOf::Address(number)) => (self.values_of_addresses.get(*number..), &rows.of_address),
-            None => (None, &rows.of_record),
+    /// A column a path. Places in ASCII and other texts begin at `first`.
+    fn columns(&self, rows: &FoundRows, first: [u32; 2]) -> Vec<Column> {
+        let count = rows.of_record.len();
+        // A path leads to one kind of value in nearly every database, so what was ever found says what the column is.
+        let mut columns: Vec<Column> = self.kinds.iter().map(|kinds| empty_column(*kinds, count)).collect();
+        for block in (0..count).step_by(BLOCK_ROWS) {
+            let block = block..count.min(block + BLOCK_ROWS);
+            for (column, of) in columns.iter_mut().zip(&self.values_of) {
+                self.extend_column(column, *of, rows, block.clone(), first);
+            }
+        }
+        columns
+    }
+
+    fn extend_column(
+        &self,
+        column: &mut Column,
+        of: ValueOf,
+        rows: &FoundRows,
+        block: Range<usize>,
+        first: [u32; 2],
+    ) {
+        let (values, starts) = match of {
+            ValueOf::Record(number) => (self.values_of_records.get(number..), &rows.of_record),
+            ValueOf::Address(number) => (self.values_of_addresses.get(number..), &rows.of_address),
         };
         let values = values.unwrap_or_default();
         // By reference: copies went through the stack, and cost more than all else here.
         let value = |start: &u32| values.get(*start as usize).unwrap_or(&Found::Absent);
-        let count = starts.len();
-        // A path leads to one kind of value in nearly every database, so what was ever found says what the column is.
-        match self.kinds.get(path).copied().unwrap_or_default() {
-            0 => Column::Absent,
-            TEXT => {
-                let mut column = Texts { starts: Vec::with_capacity(count), lens: Vec::with_capacity(count) };
-                for start in starts {
+        let rows = block.clone().zip(starts.get(block).unwrap_or_default());
+        match column {
+            Column::Text(texts) => {
+                for (_, start) in rows {
                     let (start, length) = value(start).place(first).unwrap_or((0, NO_VALUE));
-                    column.starts.push(start);
-                    column.lens.push(length);
+                    texts.starts.push(start);
+                    texts.lens.push(length);
                 }
-                Column::Text(column)
             }
-            FLOAT => {
-                let mut column =
-                    Floats { values: Vec::with_capacity(count), present: vec![0; count.div_ceil(8)] };
-                for (row, start) in starts.iter().enumerate() {
+            Column::Float(floats) => {
+                for (row, start) in rows {
                     let found = value(start);
-                    column.values.push(if let Found::Float(number) = found { *number } else { 0.0 });
-                    column.present[row / 8] |= u8::from(*found != Found::Absent) << (row % 8);
+                    floats.values.push(if let Found::Float(number) = found { *number } else { 0.0 });
+                    floats.present[row / 8] |= u8::from(*found != Found::Absent) << (row % 8);
                 }
-                Column::Float(column)
             }
-            kinds @ (INTEGER | BOOLEAN) => {
-                let mut column =
-                    Numbers { values: Vec::with_capacity(count), present: vec![0; count.div_ceil(8)] };
-                for (row, start) in starts.iter().enumerate() {
+            Column::Integer(numbers) | Column::Boolean(numbers) => {
+                for (row, start) in rows {
                     let found = value(start);
-                    column.values.push(match found {
+                    numbers.values.push(match found {
                         Found::Integer(number) => *number,
                         Found::Boolean(value) => i64::from(*value),
                         _ => 0,
                     });
-                    column.present[row / 8] |= u8::from(*found != Found::Absent) << (row % 8);
+                    numbers.present[row / 8] |= u8::from(*found != Found::Absent) << (row % 8);
                 }
-                if kinds == INTEGER { Column::Integer(column) } else { Column::Boolean(column) }
             }
-            _ => {
-                let mut column = Vec::new();
-                for (row, start) in starts.iter().enumerate() {
+            Column::Mixed(cells) => {
+                for (row, start) in rows {
                     let found = value(start);
                     let cell = match found {
                         Found::Absent => None,
@@ -298,13 +306,31 @@ impl Kept {
                         Found::Float(value) => Some(MixedCell::Float(*value)),
                         Found::Ascii(..) | Found::Text(..) => found.place(first).map(MixedCell::Text),
                     };
-                    column.extend(cell.map(|cell| (row as u32, cell)));
+                    cells.extend(cell.map(|cell| (row as u32, cell)));
                 }
-                Column::Mixed(column)
             }
+            Column::Absent | Column::Timestamp(_) | Column::Json(_) | Column::Object(_) => {}
         }
     }
 }
+
+/// A column without rows for values of these kinds, with room for so many.
+fn empty_column(kinds: u8, rows: usize) -> Column {
+    let present = || vec![0; rows.div_ceil(8)];
+    let numbers = || Numbers { values: Vec::with_capacity(rows), present: present() };
+    match kinds {
+        0 => Column::Absent,
+        TEXT => Column::Text(Texts { starts: Vec::with_capacity(rows), lens: Vec::with_capacity(rows) }),
+        FLOAT => Column::Float(Floats { values: Vec::with_capacity(rows), present: present() }),
+        INTEGER => Column::Integer(numbers()),
+        BOOLEAN => Column::Boolean(numbers()),
+        _ => Column::Mixed(Vec::new()),
+    }
+}
+
+/// Rows whose values are taken over before those of the next: the values of a record lie beside each other, and those of so
+/// many stay in the processor's nearest cache until all columns have them.
+const BLOCK_ROWS: usize = 64;
 
 impl Known {
     const NOTHING: Known = Known { of_record: NOWHERE, of_address: NOWHERE };

@@ -1,6 +1,8 @@
 //! One record's values at a path: members and elements by name and number, and the paths that are no part of a record:
 //! the address itself, its network, values joined to one text.
 
+use std::array;
+
 use maxminddb::{LookupResult, PathElement};
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -64,14 +66,22 @@ pub(super) fn is_of_the_address(path: &[String]) -> bool {
     matches!(path, [only] if only == "@ip" || only == "@network")
 }
 
+/// So many fragments of a path need no memory of their own.
+const FEW: usize = 8;
+
 /// A value in the record. One that is not there, or not to be read, is absent; a text is appended to `out`.
 fn read_value(record: &Record<'_>, path: &[String], out: &mut String) -> Option<Scalar> {
-    let element = |fragment| match str::parse::<i32>(fragment) {
-        Ok(index) => PathElement::from(index),
-        Err(_) => PathElement::Key(fragment),
+    let few: [PathElement<'_>; FEW] =
+        array::from_fn(|number| path.get(number).map_or(PathElement::Index(0), |fragment| element(fragment)));
+    let many: Vec<PathElement<'_>>;
+    let path = match few.get(..path.len()) {
+        Some(few) => few,
+        None => {
+            many = path.iter().map(|fragment| element(fragment)).collect();
+            &many
+        }
     };
-    let path: Vec<PathElement<'_>> = path.iter().map(|fragment| element(fragment)).collect();
-    match record.decode_path::<Value<'_>>(&path).ok()?? {
+    match record.decode_path::<Value<'_>>(path).ok()?? {
         Value::Boolean(value) => Some(Scalar::Boolean(value)),
         Value::Integer(value) => Some(Scalar::Integer(value)),
         Value::Float(value) => Some(Scalar::Float(value)),
@@ -80,6 +90,13 @@ fn read_value(record: &Record<'_>, path: &[String], out: &mut String) -> Option<
             Some(Scalar::Text)
         }
         Value::Other => Some(Scalar::Other),
+    }
+}
+
+fn element(fragment: &str) -> PathElement<'_> {
+    match fragment.parse::<i32>() {
+        Ok(index) => PathElement::from(index),
+        Err(_) => PathElement::Key(fragment),
     }
 }
 
