@@ -1,7 +1,7 @@
 //! The output to the terminal or a pipe: a line of JSON for each event, or Logstash's `rubydebug` form. One write a batch.
 
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use futures::FutureExt;
@@ -44,13 +44,18 @@ pub fn read_options(section: &mut Section) -> StdoutOptions {
 /// # Errors
 /// Never; it is a `Result` as that of the other outputs.
 pub fn open(options: StdoutOptions, _context: OutputContext) -> Result<Box<dyn Output>> {
-    Ok(Box::new(Stdout { options, turns: Turns::default() }))
+    Ok(Box::new(Stdout { options, turns: Turns::default(), text: Arc::default() }))
 }
 
 struct Stdout {
     options: StdoutOptions,
     turns: Turns,
+    /// The text of the last batch: its memory is the next one's.
+    text: Arc<Mutex<Vec<u8>>>,
 }
+
+/// A text that became longer is let go.
+const KEPT_BYTES: usize = 16 << 20;
 
 impl Output for Stdout {
     fn send(&self, events: Arc<Batch>) -> BoxFuture<'_, Result<Delivery>> {
@@ -59,10 +64,17 @@ impl Output for Stdout {
         async move {
             turn.come().await;
             let delivered = events.rows() as u64;
+            let text = self.text.clone();
             let written = tokio::task::spawn_blocking(move || {
-                let text = text_of(&events, codec);
+                let mut text = text.lock().unwrap_or_else(PoisonError::into_inner);
+                text.clear();
+                write_text(&events, codec, &mut text);
                 let mut stdout = io::stdout().lock();
-                stdout.write_all(&text).and_then(|()| stdout.flush())
+                let written = stdout.write_all(&text).and_then(|()| stdout.flush());
+                if text.capacity() > KEPT_BYTES {
+                    *text = Vec::new();
+                }
+                written
             });
             match written.await.context("the writer to stdout broke")? {
                 Ok(()) => Ok(Delivery { delivered, ..Delivery::default() }),
@@ -78,17 +90,15 @@ impl Output for Stdout {
     }
 }
 
-fn text_of(events: &Batch, codec: StdoutCodec) -> Vec<u8> {
-    let mut text = Vec::new();
+fn write_text(events: &Batch, codec: StdoutCodec, text: &mut Vec<u8>) {
     let mut documents = Documents::new(events);
     for row in 0..events.rows() {
         match codec {
-            StdoutCodec::JsonLines => documents.write(row, &mut text),
-            StdoutCodec::Rubydebug => write_rubydebug(&documents.fields(row), &mut text),
+            StdoutCodec::JsonLines => documents.write(row, text),
+            StdoutCodec::Rubydebug => write_rubydebug(&documents.fields(row), text),
         }
         text.push(b'\n');
     }
-    text
 }
 
 #[cfg(test)]
@@ -102,8 +112,9 @@ mod tests {
         let field = batch.intern(&FieldReference::from_fragments(["message"]));
         let cell = batch.cell_for(Value::Text("a\nb"));
         batch.column_mut(field)[1] = cell;
-        let text = String::from_utf8(text_of(&batch, StdoutCodec::JsonLines)).expect("it is text");
-        assert_eq!(text, "{}\n{\"message\":\"a\\nb\"}\n");
+        let mut text = Vec::new();
+        write_text(&batch, StdoutCodec::JsonLines, &mut text);
+        assert_eq!(String::from_utf8_lossy(&text), "{}\n{\"message\":\"a\\nb\"}\n");
     }
 
     #[test]

@@ -55,6 +55,11 @@ pub(super) struct Item {
 }
 
 impl BulkBody {
+    /// Its length before it is compressed.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// A body of some of the items; they come in the same order.
     pub(super) fn part(&self, items: &[Item]) -> BulkBody {
         let mut bytes = Vec::with_capacity(items.iter().map(|item| item.end - item.start).sum());
@@ -84,13 +89,18 @@ impl BulkBody {
     }
 }
 
-/// Makes a batch's requests.
-pub(super) fn build(options: &ActionOptions, server: &Server, batch: &Batch, bulk_bytes: usize) -> Bulk {
+/// Makes a batch's requests. `expected` is about how many bytes its events take in all.
+pub(super) fn build(
+    options: &ActionOptions,
+    server: &Server,
+    batch: &Batch,
+    bulk_bytes: usize,
+    expected: usize,
+) -> Bulk {
     let batch = prepared(options, batch);
     let mut lines = Lines::new(options, server, &batch);
     let mut bulk = Bulk::default();
-    // A first guess; a batch's documents are of one size.
-    let mut body = Vec::with_capacity(batch.rows() * 512);
+    let mut body = Vec::with_capacity(expected.min(bulk_bytes));
     let mut items = Vec::new();
     for row in 0..batch.rows() {
         let start = body.len();
@@ -187,6 +197,8 @@ struct Lines<'b> {
     /// Whether any event has `[@metadata][_ingest_document]`, which fills options that are not set.
     has_ingest_document: bool,
     has_target_pipeline: bool,
+    /// The name of the index that was good for the last event, and as JSON: most events of a batch go into one.
+    last_index: (String, Vec<u8>),
     scratch: String,
 }
 
@@ -227,6 +239,7 @@ impl<'b> Lines<'b> {
                 .names()
                 .get(&target_pipeline())
                 .is_some_and(|id| batch.column(id).is_some()),
+            last_index: (String::new(), Vec::new()),
             scratch: String::new(),
         }
     }
@@ -305,6 +318,10 @@ impl<'b> Lines<'b> {
             return Ok(());
         }
         let index = rendered(&self.index, row, &mut self.scratch)?.unwrap_or_default();
+        if !index.is_empty() && index == self.last_index.0 {
+            out.extend_from_slice(&self.last_index.1);
+            return Ok(());
+        }
         if self.options.refuses_unresolved_index && has_reference(index) {
             return Err(format!(
                 "the index name {index:?} has a reference to a field that the event does not have"
@@ -313,7 +330,11 @@ impl<'b> Lines<'b> {
         if index.is_empty() {
             return Err("its index name is empty".to_owned());
         }
-        write_text(index, out);
+        self.last_index.0.clear();
+        self.last_index.0.push_str(index);
+        self.last_index.1.clear();
+        write_text(index, &mut self.last_index.1);
+        out.extend_from_slice(&self.last_index.1);
         Ok(())
     }
 

@@ -18,7 +18,7 @@ fn check(options: &str, event: Json, expected: Result<Json, &str>) {
     let mut batch = Batch::new(Arc::default(), 1);
     put_example(&mut batch, 0, event.as_object().expect("it is a map"), 0).expect("it can be put");
     let server = Server { is_opensearch: false, version: (8, 0) };
-    let Bulk { requests, rejected } = body::build(&options.actions, &server, &batch, options.bulk_bytes);
+    let Bulk { requests, rejected } = body::build(&options.actions, &server, &batch, options.bulk_bytes, 0);
     match (requests.first(), expected) {
         (Some(request), Ok(expected)) => {
             let bytes = request.payload(0, false).bytes;

@@ -19,6 +19,7 @@ mod server;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 use futures::FutureExt;
@@ -59,7 +60,14 @@ pub async fn open(options: ElasticsearchOptions, context: OutputContext) -> Resu
     }
     let client = Arc::new(Client::open(&context.name, &options).await?);
     tokio::spawn(client::resurrect(Arc::downgrade(&client), options.resurrect_delay, context.stop.clone()));
-    let output = Arc::new(Elasticsearch { options, context, client, template, server: OnceCell::new() });
+    let output = Arc::new(Elasticsearch {
+        options,
+        context,
+        client,
+        template,
+        server: OnceCell::new(),
+        event_bytes: AtomicUsize::new(FIRST_EVENT_BYTES),
+    });
     // Asked for at once, so that a server that is not there is told of before the first event comes.
     let early = output.clone();
     tokio::spawn(async move {
@@ -83,7 +91,12 @@ struct Elasticsearch {
     client: Arc<Client>,
     template: Option<IndexTemplate>,
     server: OnceCell<Server>,
+    /// About how many bytes of a body an event takes, as the last batch had it.
+    event_bytes: AtomicUsize,
 }
+
+/// The same before the first batch.
+const FIRST_EVENT_BYTES: usize = 512;
 
 impl Output for Handle {
     fn send(&self, events: Arc<Batch>) -> BoxFuture<'_, Result<Delivery>> {
@@ -152,7 +165,14 @@ impl Elasticsearch {
         }
         let server = self.server().await?.clone();
         let (this, batch) = (self.clone(), events.clone());
-        let build = move || body::build(&this.options.actions, &server, &batch, this.options.bulk_bytes);
+        let build = move || {
+            let expected = this.event_bytes.load(Ordering::Relaxed).saturating_mul(batch.rows());
+            let bulk = body::build(&this.options.actions, &server, &batch, this.options.bulk_bytes, expected);
+            let bytes: usize = bulk.requests.iter().map(BulkBody::len).sum();
+            // A little more, so that the next batch's body need not grow.
+            this.event_bytes.store(bytes / batch.rows() * 17 / 16 + 1, Ordering::Relaxed);
+            bulk
+        };
         let Bulk { requests, rejected } =
             tokio::task::spawn_blocking(build).await.context("making a bulk body broke")?;
         delivery += self.context.set_aside(&events, rejected).await?;
