@@ -27,6 +27,7 @@ pub use search::{Budget, GivenUp};
 
 use automaton::Automaton;
 use program::Program;
+use replacement::append;
 use search::Memory;
 
 /// The longest pattern, in bytes.
@@ -192,7 +193,8 @@ impl Pattern {
             let Some(Some(whole)) = found.groups.first().cloned() else { break };
             any = true;
             budget.take(1)?;
-            out.push_str(text.get(copied..whole.start).unwrap_or_default());
+            let between = text.get(copied..whole.start).unwrap_or_default();
+            append(between, most, out).map_err(NotReplaced::Text)?;
             replacement.write(self, text, &found.groups, most, out).map_err(NotReplaced::Text)?;
             copied = whole.end;
             from = whole.end;
@@ -203,7 +205,7 @@ impl Pattern {
             }
         }
         if any {
-            out.push_str(text.get(copied..).unwrap_or_default());
+            append(text.get(copied..).unwrap_or_default(), most, out).map_err(NotReplaced::Text)?;
         }
         Ok(any)
     }

@@ -117,13 +117,19 @@ impl Replacement {
                 Part::After => &text[whole.end..],
                 Part::Unfinished => return Err("the replacement has a \\k< that is not finished".to_owned()),
             };
-            if out.len().saturating_add(written.len()) > most {
-                return Err(format!("a text would be longer than {most} bytes when replaced"));
-            }
-            out.push_str(written);
+            append(written, most, out)?;
         }
         Ok(())
     }
+}
+
+/// Appends a part of a text that may become `most` bytes long.
+pub(super) fn append(part: &str, most: usize, out: &mut String) -> Result<(), String> {
+    if out.len().saturating_add(part.len()) > most {
+        return Err(format!("a text would be longer than {most} bytes when replaced"));
+    }
+    out.push_str(part);
+    Ok(())
 }
 
 #[cfg(test)]

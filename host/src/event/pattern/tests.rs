@@ -167,18 +167,27 @@ fn steps_and_time_are_bounded() {
 
 #[test]
 fn a_text_that_gets_too_long_is_given_up() {
-    let pattern = Pattern::compile("").expect("it compiles");
-    let replacement = Replacement::parse(&"x".repeat(1000));
-    let mut new = "before".to_owned();
-    let mut budget = Budget::new(ENOUGH, None);
-    let answer = pattern.replace_all(
-        &"a".repeat(1000),
-        &replacement,
-        9999,
-        &mut budget,
-        &mut Found::default(),
-        &mut new,
-    );
-    assert!(matches!(&answer, Err(NotReplaced::Text(problem)) if problem.contains("longer")), "{answer:?}");
-    assert_eq!(new, "before");
+    let check = |pattern: &str, text: &str, replacement: &str, most: usize, gives_up: bool| {
+        let pattern = Pattern::compile(pattern).expect("it compiles");
+        let replacement = Replacement::parse(replacement);
+        let mut new = "before".to_owned();
+        let mut budget = Budget::new(ENOUGH, None);
+        let answer =
+            pattern.replace_all(text, &replacement, most, &mut budget, &mut Found::default(), &mut new);
+        if gives_up {
+            let is_told = matches!(&answer, Err(NotReplaced::Text(problem)) if problem.contains("longer"));
+            assert!(is_told && new == "before", "{answer:?}");
+        } else {
+            assert!(matches!(answer, Ok(true)) && new.len() <= 6 + most, "{answer:?}");
+        }
+    };
+    check("", &"a".repeat(1000), &"x".repeat(1000), 9999, true);
+    // What lies between matches, and after the last one, counts too.
+    let between = format!("{}b", "a".repeat(1000));
+    check("b", &between, "", 999, true);
+    check("b", &between, "", 1000, false);
+    check("b", &between, "bb", 1001, true);
+    let after = format!("b{}", "a".repeat(1000));
+    check("b", &after, "x", 1000, true);
+    check("b", &after, "x", 1001, false);
 }
