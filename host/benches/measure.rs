@@ -13,9 +13,9 @@ pub(crate) struct Usage {
     pub(crate) processor: Duration,
     /// From its start to its end.
     pub(crate) elapsed: Duration,
-    /// The most memory it had, in bytes.
+    /// The most memory it had, in bytes; looked at every 20 ms, as is the next.
     pub(crate) memory: u64,
-    /// The most memory it had that is no file's, in bytes; looked at every 20 ms.
+    /// The most memory it had that is no file's, in bytes.
     pub(crate) anonymous: u64,
 }
 
@@ -28,36 +28,33 @@ pub(crate) fn run(command: &mut Command) -> Result<Usage> {
     let child = command.spawn().with_context(|| format!("{command:?} cannot be started"))?;
     let id = child.id();
     let ended = AtomicBool::new(false);
-    let (waited, elapsed, anonymous) = std::thread::scope(|scope| {
+    let (waited, elapsed, (memory, anonymous)) = std::thread::scope(|scope| {
         let watch = scope.spawn(|| {
-            let mut most = 0;
+            let (mut memory, mut anonymous) = (0, 0);
             while !ended.load(Ordering::Relaxed) {
-                most = most.max(anonymous_bytes(id).unwrap_or(0));
+                // What wait4 says of it is at least what this process had when it began the other one.
+                memory = memory.max(status_bytes(id, "VmHWM:").unwrap_or(0));
+                anonymous = anonymous.max(anonymous_bytes(id).unwrap_or(0));
                 std::thread::park_timeout(Duration::from_millis(20));
             }
-            most
+            (memory, anonymous)
         });
-        let waited = wait_for_usage(id);
+        let waited = wait(id);
         let elapsed = began.elapsed();
         ended.store(true, Ordering::Relaxed);
         watch.thread().unpark();
-        (waited, elapsed, watch.join().unwrap_or(0))
+        (waited, elapsed, watch.join().unwrap_or((0, 0)))
     });
-    let (status, processor, memory) = waited?;
+    let (status, processor) = waited?;
     if status != 0 {
         bail!("{command:?} ended with status {status}");
     }
     Ok(Usage { processor, elapsed, memory, anonymous })
 }
 
-/// Waits for a child of this process; answers its status and its processor time.
+/// Waits for a child of this process; answers its status and its processor time. (The standard library waits too, but does
+/// not say what children took.)
 pub(crate) fn wait(id: u32) -> Result<(i32, Duration)> {
-    let (status, processor, _) = wait_for_usage(id)?;
-    Ok((status, processor))
-}
-
-/// The standard library waits for children, but does not say what they took: status, processor time, and the most memory.
-fn wait_for_usage(id: u32) -> Result<(i32, Duration, u64)> {
     let mut status = 0;
     // SAFETY: rusage is plain numbers, for which zero is a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -68,13 +65,17 @@ fn wait_for_usage(id: u32) -> Result<(i32, Duration, u64)> {
         return Err(std::io::Error::last_os_error()).context("waiting for a process");
     }
     let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
-    Ok((status, time(usage.ru_utime) + time(usage.ru_stime), usage.ru_maxrss as u64 * 1024))
+    Ok((status, time(usage.ru_utime) + time(usage.ru_stime)))
 }
 
 /// The memory of a process that is no file's, at this moment.
 pub(crate) fn anonymous_bytes(process: u32) -> Option<u64> {
+    status_bytes(process, "RssAnon:")
+}
+
+fn status_bytes(process: u32, key: &str) -> Option<u64> {
     let text = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = text.lines().find(|line| line.starts_with("RssAnon:"))?;
+    let line = text.lines().find(|line| line.starts_with(key))?;
     let kibibytes: u64 = line.split_ascii_whitespace().nth(1)?.parse().ok()?;
     Some(kibibytes * 1024)
 }
