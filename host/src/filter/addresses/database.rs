@@ -1,7 +1,7 @@
 //! Databases as files: read once however many filters and workers use one, and read again when the file is replaced.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -23,12 +23,9 @@ pub(super) struct Database {
     pub(super) reader: Reader<Content>,
     /// The file and its version; `None` for one that is no file.
     pub(super) file: Option<(PathBuf, Version)>,
-    /// What was found in it lately, by lists of paths: the last that were asked for.
-    kept: Mutex<VecDeque<Arc<Shared>>>,
+    /// What was found in it lately, for each list of paths that somebody asks for.
+    kept: Mutex<Vec<Weak<Shared>>>,
 }
-
-/// Lists of paths whose lookups are shared: a list for each way in which filters of the process are configured.
-const MOST_LISTS: usize = 8;
 
 /// What tells one version of a file from the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,15 +91,21 @@ impl Database {
     /// What is kept of lookups of these paths.
     pub(super) fn kept(&self, paths: &[Vec<String>]) -> Arc<Shared> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = kept.iter().find(|known| known.is_of(paths)) {
-            return known.clone();
-        }
-        if kept.len() == MOST_LISTS {
-            kept.pop_front();
+        kept.retain(|known| known.strong_count() > 0);
+        for known in kept.iter() {
+            if let Some(known) = known.upgrade().filter(|known| known.is_of(paths)) {
+                return known;
+            }
         }
         let new = Arc::new(Shared::new(paths));
-        kept.push_back(new.clone());
+        kept.push(Arc::downgrade(&new));
         new
+    }
+
+    /// For how many lists of paths something is kept.
+    #[cfg(test)]
+    pub(super) fn lists(&self) -> usize {
+        self.kept.lock().unwrap().iter().filter(|known| known.strong_count() > 0).count()
     }
 }
 

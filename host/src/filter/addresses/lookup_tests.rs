@@ -211,6 +211,12 @@ fn workers_share_what_is_kept() {
     assert_eq!(columns[0], [json!("10.0.0.1")]);
     let kept: Vec<_> = ended.iter().map(|database| database.kept.as_ref().expect("looked up")).collect();
     assert!(kept.iter().all(|one| Arc::ptr_eq(one, kept[0])), "all share one");
+    for path in ["a", "b", "c"] {
+        for database in &mut ended {
+            look_up(database, &["10.0.0.1"], &[&[path]]);
+        }
+    }
+    assert_eq!(ended[0].database.lists(), 1, "what nobody asks for any more is let go");
 }
 
 #[test]
