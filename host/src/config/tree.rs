@@ -154,6 +154,9 @@ impl Places {
     }
 }
 
+/// So many mistakes of syntax are shown of a file: one that is no TOML at all has one at every other byte.
+const MOST_SYNTAX_ERRORS: usize = 20;
+
 /// Parses a file; without `variables`, texts stay as they are. `None` when its syntax is not TOML: what would be found in
 /// the rest is not worth saying.
 pub(super) fn parse(
@@ -165,13 +168,21 @@ pub(super) fn parse(
 ) -> Option<Vec<Entry>> {
     let (table, errors) = DeTable::parse_recoverable(&file.text);
     if !errors.is_empty() {
-        for error in errors {
+        let count = errors.len();
+        for (number, error) in errors.into_iter().enumerate().take(MOST_SYNTAX_ERRORS + 1) {
+            let (message, fix) = match number {
+                MOST_SYNTAX_ERRORS => (
+                    format!("{} more places are no TOML, from here on", count - MOST_SYNTAX_ERRORS),
+                    "mend the ones before first: others follow from them".to_owned(),
+                ),
+                _ => (error.message().to_owned(), String::new()),
+            };
             problems.push(Problem {
                 severity: Severity::Error,
                 file: file.clone(),
                 span: Some(error.span().unwrap_or(0..0)),
-                message: error.message().to_owned(),
-                fix: String::new(),
+                message,
+                fix,
             });
         }
         return None;
