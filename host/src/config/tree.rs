@@ -172,7 +172,7 @@ pub(super) fn parse(
         for (number, error) in errors.into_iter().enumerate().take(MOST_SYNTAX_ERRORS + 1) {
             let (message, fix) = match number {
                 MOST_SYNTAX_ERRORS => (
-                    format!("{} more places are no TOML, from here on", count - MOST_SYNTAX_ERRORS),
+                    format!("more mistakes of syntax, from here on: {}", count - MOST_SYNTAX_ERRORS),
                     "mend the ones before first: others follow from them".to_owned(),
                 ),
                 _ => (error.message().to_owned(), String::new()),

@@ -202,11 +202,12 @@ impl FloatTexts {
         let bits = value.to_bits();
         // The high bits of a product depend on all bits.
         let slot = (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize;
-        let kept = self.slots.get_mut(slot)?;
+        // `None` would say that the page is too small, and nothing else.
+        let Some(kept) = self.slots.get_mut(slot) else { return FloatText::of(value).put(page, at) };
         if kept.length == 0 || kept.bits != bits {
             *kept = FloatText::of(value);
         }
-        put_first(&kept.text, usize::from(kept.length), page, at)
+        kept.put(page, at)
     }
 }
 
@@ -222,6 +223,10 @@ impl FloatText {
             4
         }) as u8;
         FloatText { bits: value.to_bits(), length, text }
+    }
+
+    fn put(&self, page: &mut [u8], at: usize) -> Option<usize> {
+        put_first(&self.text, usize::from(self.length), page, at)
     }
 }
 
